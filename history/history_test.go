@@ -1,0 +1,139 @@
+package history
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"reflect"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files (a changed line breaks stored histories)")
+
+var at = time.Date(2026, 11, 22, 20, 7, 0, 123456000, time.UTC)
+
+// every holds one event of each type with every field set, and one with the optional ones left out.
+func every() []Event {
+	doc := Payload{EncodingJSON, []byte(`{"a":[1,"x\u0000"]}`)}
+	bin := Payload{"gob", []byte{0, 1, 255}}
+	failure := Failure{Kind: FailurePanic, Message: "boom", Type: "string", Source: "Greet", Stack: "main.go", Cause: &Failure{Kind: FailureError, Message: "why"}}
+	return []Event{
+		&ExecutionStarted{Name: "O", Version: "1.2.0", ExecutionID: "00112233445566778899aabbccddeeff", Input: doc,
+			Parent: &Parent{InstanceID: "p", Execution: 2, Event: 7}, StartedAt: at, SeenMessages: []string{"m1", "m2"}},
+		&ExecutionStarted{Name: "O", ExecutionID: "00112233445566778899aabbccddeeff", StartedAt: at},
+		&TurnStarted{At: at},
+		&ActivityScheduled{Name: "A", Input: bin},
+		&ActivityScheduled{Name: "A"},
+		&ActivityCompleted{Scheduled: 2, Result: doc},
+		&ActivityFailed{Scheduled: 2, Failure: failure},
+		&TimerScheduled{FireAt: at},
+		&TimerFired{Scheduled: 4},
+		&EventAwaited{Name: "go"},
+		&EventReceived{Awaited: 9, Name: "go", MessageID: "m3", Payload: doc},
+		&ChildScheduled{Name: "C", Version: "2.0.0", InstanceID: "c-1", Input: doc},
+		&ChildCompleted{Scheduled: 11, Result: doc},
+		&ChildFailed{Scheduled: 11, Failure: Failure{Kind: FailureExists, Message: "taken"}},
+		&ExecutionCompleted{Result: doc},
+		&ExecutionCompleted{},
+		&ExecutionFailed{Failure: failure},
+		&ExecutionContinuedAsNew{Input: doc, Version: "2.0.0"},
+	}
+}
+
+// TestGolden pins the stored form: old histories must stay readable for ever.
+func TestGolden(t *testing.T) {
+	var got bytes.Buffer
+	for _, ev := range every() {
+		line, err := Append(nil, ev)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got.Write(append(line, '\n'))
+	}
+	const file = "testdata/events.jsonl"
+	if *update {
+		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got.Bytes(), want) {
+		t.Errorf("encoding changed:\n%s\nwant\n%s", got.Bytes(), want)
+	}
+	for i, line := range bytes.Split(bytes.TrimSpace(want), []byte("\n")) {
+		ev, err := Decode(line)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(ev, every()[i]) {
+			t.Errorf("line %d decodes to %+v, want %+v", i+1, ev, every()[i])
+		}
+	}
+}
+
+func TestEveryTypeIsKnownAndGolden(t *testing.T) {
+	seen := map[string]bool{}
+	for _, ev := range every() {
+		seen[ev.Type()] = true
+		if got := newEvent(ev.Type()); got == nil || reflect.TypeOf(got) != reflect.TypeOf(ev) {
+			t.Errorf("newEvent(%q) = %T", ev.Type(), got)
+		}
+	}
+	if len(seen) != 15 {
+		t.Errorf("%d types in the golden file", len(seen))
+	}
+}
+
+func TestDecodeRefuses(t *testing.T) {
+	for _, bad := range []string{``, `{`, `[]`, `{"type":1}`, `{"type":"ActivityScheduled","input":{}}`, `{"type":"ActivityScheduled","input":{"a":1,"b":2}}`,
+		`{"type":"ActivityScheduled","input":{"gob":"%%"}}`, `{"type":"TimerFired","scheduled":"x"}`, `{"type":"TimerFired","scheduled":4294967296}`} {
+		if ev, err := Decode([]byte(bad)); err == nil {
+			t.Errorf("%s decodes to %+v", bad, ev)
+		}
+	}
+	var unknown *UnknownEventError
+	if _, err := Decode([]byte(`{"type":"Future"}`)); !errors.As(err, &unknown) || unknown.EventType != "Future" {
+		t.Errorf("unknown type: %v", err)
+	}
+	if _, err := Encode([]Event{&ExecutionCompleted{Result: Payload{EncodingJSON, []byte("{")}}}); err == nil {
+		t.Error("invalid JSON payload encodes")
+	}
+}
+
+// FuzzDecode: whatever is read is either refused or survives another round.
+func FuzzDecode(f *testing.F) {
+	for _, ev := range every() {
+		line, err := Append(nil, ev)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(line)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ev, err := Decode(data)
+		if err != nil {
+			return
+		}
+		once, err := Append(nil, ev)
+		if err != nil {
+			t.Fatalf("%s reads as %+v, which does not encode: %v", data, ev, err)
+		}
+		if !json.Valid(once) {
+			t.Fatalf("%s: not JSON", once)
+		}
+		again, err := Decode(once)
+		if err != nil {
+			t.Fatalf("%s: %v", once, err)
+		}
+		twice, err := Append(nil, again)
+		if err != nil || !bytes.Equal(once, twice) {
+			t.Fatalf("%s, then %s (%v)", once, twice, err)
+		}
+	})
+}

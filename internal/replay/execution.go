@@ -1,0 +1,290 @@
+package replay
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/pawlrun/pawl/history"
+)
+
+// Misuse of the context, returned to the code that misuses it; ErrForeignGoroutine also fails the execution.
+var (
+	ErrForeignGoroutine = errors.New("orchestration context used from a goroutine that is not the orchestration's")
+	ErrForeignFuture    = errors.New("future of another orchestration")
+	ErrNothingToAwait   = errors.New("await of no future")
+)
+
+// Function is an orchestration in untyped form. A *ContinueAsNew error ends the execution as continued; any other error
+// fails it.
+type Function func(x *Execution, input history.Payload) (history.Payload, error)
+
+// ContinueAsNew is returned by a Function to end this execution and start the next.
+type ContinueAsNew struct {
+	Input   history.Payload
+	Version string // "" for the same version
+}
+
+// Error implements error, so that the request travels as a return value.
+func (*ContinueAsNew) Error() string { return "continue as new" }
+
+// FailureOf converts an error of user code to its stored form. The caller of New supplies it, because error types
+// belong to the public package.
+type FailureOf func(err error) history.Failure
+
+// Execution is one live execution: its coroutine and what it waits for. Its methods are of two kinds: Turn and Close are
+// for the owner, from any one goroutine at a time; all others are for the coroutine.
+type Execution struct {
+	fn         Function
+	failureOf  FailureOf
+	instanceID string
+	execution  int32
+	started    *history.ExecutionStarted
+
+	// The record.
+	recorded []history.Event // history still to be applied; shrinks from the front
+	next     int32           // number of the next event to be applied or appended
+	live     bool            // the turn's own events are being appended
+	pending  []Message       // messages of this turn not yet used
+	now      time.Time
+	ids      uint64 // NewID calls so far
+
+	// What is open.
+	open  map[int32]*Future    // scheduled and unanswered: activities, timers, children
+	waits map[string][]*Future // waits by event name, oldest first
+	seen  seenMessages
+
+	out Outcome
+
+	// The hand-over.
+	goid    atomic.Uint64
+	foreign atomic.Bool
+	dead    atomic.Bool
+	begun   bool
+	ended   bool
+	resume  chan struct{}
+	parked  chan struct{}
+	exited  chan struct{}
+}
+
+// New makes an execution from its history, of which event 0 must be ExecutionStarted. The coroutine starts with the
+// first Turn; until then there is nothing to close.
+func New(instanceID string, execution int32, recorded []history.Event, fn Function, failureOf FailureOf) (*Execution, error) {
+	if len(recorded) == 0 {
+		return nil, errors.New("replay: empty history")
+	}
+	started, ok := recorded[0].(*history.ExecutionStarted)
+	if !ok {
+		return nil, fmt.Errorf("replay: history begins with %s, not ExecutionStarted", recorded[0].Type())
+	}
+	x := &Execution{
+		fn: fn, failureOf: failureOf, instanceID: instanceID, execution: execution, started: started,
+		recorded: recorded[1:], next: 1, now: started.StartedAt,
+		open: map[int32]*Future{}, waits: map[string][]*Future{},
+		resume: make(chan struct{}), parked: make(chan struct{}), exited: make(chan struct{}),
+	}
+	x.seen.seed(started.SeenMessages)
+	return x, nil
+}
+
+// Input is what a turn begins with.
+type Input struct {
+	// At is the time of the turn; time never goes backwards for the code.
+	At time.Time
+	// Fresh marks the eager first turn, which belongs to ExecutionStarted itself: no TurnStarted is recorded.
+	Fresh bool
+	// ReplayOnly applies the history and stops: no TurnStarted, no messages.
+	ReplayOnly bool
+	Messages   []Message
+	// Watchdog fires when the code has had its time; nil for no limit.
+	Watchdog <-chan time.Time
+}
+
+// Turn runs the execution until it blocks with every usable message applied, or ends. If the code neither blocks nor
+// ends before the watchdog fires, Turn gives up with ErrStuck; then only Close may be called.
+func (x *Execution) Turn(in Input) (Outcome, error) {
+	if x.ended {
+		return Outcome{}, errors.New("replay: turn after the end of the execution")
+	}
+	x.out = Outcome{}
+	switch {
+	case in.ReplayOnly:
+		x.pending = nil
+	case in.Fresh:
+		x.live, x.pending = true, in.Messages
+	default:
+		x.pending = append([]Message{{Event: &history.TurnStarted{At: in.At}}}, in.Messages...)
+	}
+	if !x.begun {
+		x.begun = true
+		go x.coroutine()
+	}
+	x.resume <- struct{}{}
+	select {
+	case <-x.parked:
+	case <-x.exited:
+		x.ended = true
+	case <-in.Watchdog:
+		x.dead.Store(true)
+		x.ended = true
+		return Outcome{}, ErrStuck
+	}
+	if x.foreign.Load() {
+		x.fail(history.Failure{Kind: history.FailureMisuse, Message: ErrForeignGoroutine.Error()})
+	}
+	x.finish()
+	return x.out, nil
+}
+
+// ErrStuck is returned by Turn when orchestration code does not come back.
+var ErrStuck = errors.New("orchestration code neither awaited nor returned within the turn's time limit")
+
+// Ended reports whether the coroutine is gone.
+func (x *Execution) Ended() bool { return x.ended }
+
+// Close unwinds a parked coroutine and waits for it until giveUp fires; it reports whether the coroutine is gone. It
+// is idempotent, and must not be called during a Turn.
+func (x *Execution) Close(giveUp <-chan time.Time) bool {
+	if !x.begun {
+		return true
+	}
+	if !x.dead.Swap(true) {
+		select {
+		case x.resume <- struct{}{}:
+		case <-x.exited:
+			return true
+		}
+	}
+	x.ended = true
+	select {
+	case <-x.exited:
+		return true
+	case <-giveUp:
+		return false
+	}
+}
+
+// coroutine is the goroutine orchestration code runs on.
+func (x *Execution) coroutine() {
+	x.goid.Store(goroutineID())
+	returned := false
+	var result history.Payload
+	var err error
+	defer close(x.exited)
+	defer func() {
+		if x.dead.Load() {
+			return
+		}
+		if r := recover(); r != nil {
+			x.fail(history.Failure{Kind: history.FailurePanic, Message: fmt.Sprint(r), Type: fmt.Sprintf("%T", r), Stack: string(debug.Stack())})
+		} else if !returned {
+			x.fail(history.Failure{Kind: history.FailureGoexit, Message: "orchestration code called runtime.Goexit (testing.T.FailNow does)"})
+		} else {
+			x.returned(result, err)
+		}
+	}()
+	<-x.resume
+	if x.dead.Load() {
+		return
+	}
+	x.begin()
+	result, err = x.fn(x, x.started.Input)
+	returned = true
+}
+
+// begin applies the TurnStarted that precedes the first line of user code.
+func (x *Execution) begin() {
+	if len(x.recorded) > 0 {
+		if _, ok := x.recorded[0].(*history.TurnStarted); !ok {
+			return
+		}
+	} else if x.live {
+		return
+	}
+	x.step()
+}
+
+// returned records how the function returned.
+func (x *Execution) returned(result history.Payload, err error) {
+	var can *ContinueAsNew
+	switch {
+	case errors.As(err, &can):
+		x.end(&history.ExecutionContinuedAsNew{Input: can.Input, Version: can.Version}, ContinuedAsNew)
+		x.out.ContinueAsNew = can
+	case err != nil:
+		x.fail(x.failureOf(err))
+	default:
+		x.end(&history.ExecutionCompleted{Result: result}, Completed)
+	}
+}
+
+// fail records the failure of the execution, unless it has ended already.
+func (x *Execution) fail(f history.Failure) {
+	if x.out.Status == Running && x.out.Divergence == nil {
+		x.end(&history.ExecutionFailed{Failure: f}, Failed)
+	}
+}
+
+// end records the last event of the execution, or checks it against the recorded one.
+func (x *Execution) end(ev history.Event, status Status) {
+	switch {
+	case len(x.recorded) > 0 && x.recorded[0].Type() == ev.Type():
+		x.recorded = x.recorded[1:]
+		x.next++
+		x.out.Status = status
+	case !x.live:
+		x.out.Divergence = x.divergence(describe(ev), "")
+	default:
+		x.append(ev)
+		x.out.Status = status
+	}
+}
+
+// enter refuses strangers and unwinds the dead. While replaying nobody is asked: finding out who calls costs more than
+// applying an event, and the live turn that wrote the history was checked.
+func (x *Execution) enter() error {
+	if len(x.recorded) > 0 && !x.dead.Load() {
+		return nil
+	}
+	if goroutineID() != x.goid.Load() {
+		x.foreign.Store(true)
+		return ErrForeignGoroutine
+	}
+	if x.dead.Load() {
+		runtime.Goexit()
+	}
+	return nil
+}
+
+// park hands control back to Turn and returns with the next one.
+func (x *Execution) park() {
+	x.parked <- struct{}{}
+	<-x.resume
+	if x.dead.Load() {
+		runtime.Goexit()
+	}
+}
+
+// stop ends the coroutine for good, with the outcome as it stands.
+func (x *Execution) stop() {
+	x.dead.Store(true)
+	runtime.Goexit()
+}
+
+// goroutineID reads the current goroutine's number from the header of its stack trace, the only place the runtime shows
+// it (1.5 us).
+func goroutineID() uint64 {
+	var buf [40]byte
+	b := buf[:runtime.Stack(buf[:], false)]
+	b = bytes.TrimPrefix(b, []byte("goroutine "))
+	if i := bytes.IndexByte(b, ' '); i > 0 {
+		b = b[:i]
+	}
+	id, _ := strconv.ParseUint(string(b), 10, 64)
+	return id
+}
