@@ -1,0 +1,230 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/pawlrun/pawl/history"
+	"github.com/pawlrun/pawl/internal/replay"
+	"github.com/pawlrun/pawl/provider"
+)
+
+// activityRun is one activity execution in a slot of this session.
+type activityRun struct {
+	s          *session
+	key        provider.WorkKey
+	instanceID string
+	token      provider.Token
+	attempt    int32
+	activity   *Activity
+	payload    history.Payload
+	in         *instance // while the instance is held here; of s.mu
+	void       bool      // nobody waits for the result any more; of s.mu
+	ctx        context.Context
+	cancel     context.CancelFunc
+}
+
+// launch starts activities that have their slot. s.mu is held.
+func (s *session) launch(runs []*activityRun) {
+	for _, run := range runs {
+		s.running++
+		run.ctx, run.cancel = context.WithCancel(s.workCtx)
+		go run.run() // waited for by drain through s.running, but not beyond the activity's own willingness to end
+	}
+}
+
+// launchClaimed starts the items of a claim for which n slots were reserved and gives the other slots back.
+func (s *session) launchClaimed(items []provider.WorkItem, n int) {
+	var runs []*activityRun
+	for i := range items {
+		item := &items[i]
+		run := &activityRun{s: s, key: item.WorkKey, instanceID: item.InstanceID, token: item.Token, attempt: item.Attempt, activity: s.e.activities[item.Class]}
+		err := json.Unmarshal(item.Input, &run.payload)
+		switch {
+		case run.activity == nil:
+			err = fmt.Errorf("class %d is not registered here", item.Class)
+		case item.Attempt > s.e.opts.MaxAttempts:
+			s.deliver([]*ackWorkCall{s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: history.Failure{
+				Kind: history.FailureQuarantined, Source: run.activity.Name,
+				Message: fmt.Sprintf("begun %d times without an outcome: it may crash or hang its process", item.Attempt-1)}})})
+			continue
+		}
+		if err != nil {
+			s.deliver([]*ackWorkCall{s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: history.Failure{
+				Kind: history.FailureBadPayload, Message: err.Error()}})})
+			continue
+		}
+		runs = append(runs, run)
+	}
+	s.mu.Lock()
+	for _, run := range runs {
+		if in := s.instances[run.key.Ref]; in != nil && in.held && in.execution == run.key.Execution {
+			run.in = in
+			in.local[run.key.Event] = run
+		}
+	}
+	s.launch(runs)
+	s.mu.Unlock()
+	s.releaseQuietly(n - len(runs))
+}
+
+// releaseQuietly gives slots of an unfilled claim back; the queue is known to be empty, so nobody is woken.
+func (s *session) releaseQuietly(n int) {
+	s.mu.Lock()
+	s.slots += n
+	s.mu.Unlock()
+}
+
+// run executes the activity and delivers its result.
+func (run *activityRun) run() {
+	var result history.Payload
+	failure := &history.Failure{Kind: history.FailureGoexit, Source: run.activity.Name,
+		Message: "the activity ended its goroutine with runtime.Goexit (testing.T.FailNow does)"}
+	defer func() {
+		if r := recover(); r != nil {
+			failure = &history.Failure{Kind: history.FailurePanic, Source: run.activity.Name, Message: fmt.Sprint(r), Type: fmt.Sprintf("%T", r), Stack: string(debug.Stack())}
+		}
+		run.finish(result, failure)
+	}()
+	info := ActivityInfo{InstanceID: run.instanceID, Execution: run.key.Execution, Event: run.key.Event, Name: run.activity.Name, Attempt: run.attempt}
+	result, failure = run.activity.Run(run.ctx, info, run.payload)
+}
+
+// finish hands the result to the instance if it is held here, else to the store.
+func (run *activityRun) finish(result history.Payload, failure *history.Failure) {
+	s := run.s
+	stopped := failure != nil && run.s.workCtx.Err() != nil
+	run.cancel()
+	var ev history.Event = &history.ActivityCompleted{Scheduled: run.key.Event, Result: result}
+	if failure != nil {
+		ev = &history.ActivityFailed{Scheduled: run.key.Event, Failure: *failure}
+	}
+	var call *ackWorkCall
+	s.mu.Lock()
+	in := run.in
+	if in != nil {
+		delete(in.local, run.key.Event)
+	}
+	switch {
+	case run.void:
+	case stopped: // cut short by Stop, not an outcome: the released item runs again elsewhere
+	case in != nil && (in.held || in.busy) && !in.dropped && in.execution == run.key.Execution:
+		in.finished = append(in.finished, replay.Message{Token: int64(run.token), Execution: run.key.Execution, Event: ev})
+		in.proceed()
+	default:
+		call = s.newAckWork(run.key, run.token, ev)
+		if cached := s.instances[run.key.Ref]; cached != nil && !cached.busy && cached.x != nil {
+			call.item.CachedExecution, call.item.CachedSeq = cached.execution, cached.nextSeq
+		}
+	}
+	s.running--
+	if call != nil {
+		s.busy++ // until the result is recorded
+	}
+	s.checkQuiet()
+	s.mu.Unlock()
+	if call != nil {
+		s.ackWorks.add(call)
+	}
+	s.release(1)
+}
+
+// cancelLocal cancels the contexts of the instance's activities: nobody waits for them any more. s.mu is held.
+func (in *instance) cancelLocal() {
+	for _, run := range in.local {
+		run.in, run.void = nil, true
+		run.cancel()
+	}
+	clear(in.local)
+}
+
+// ackWorkCall is one result in the batcher of results that are recorded without holding the instance.
+type ackWorkCall struct {
+	s    *session
+	item provider.AckWorkItem
+}
+
+func (s *session) newAckWork(key provider.WorkKey, token provider.Token, ev history.Event) *ackWorkCall {
+	body, err := history.Append(nil, ev)
+	if err != nil {
+		body, _ = history.Append(nil, &history.ActivityFailed{Scheduled: key.Event, Failure: history.Failure{Kind: history.FailureBadPayload, Message: err.Error()}})
+	}
+	return &ackWorkCall{s: s, item: provider.AckWorkItem{WorkKey: key, Token: token, Request: provider.NewToken(), Body: body, Take: !s.e.opts.Unfused}}
+}
+
+func (c *ackWorkCall) bytes() int { return len(c.item.Body) }
+
+// fail implements batchItem. The item's lease ends with the session and the activity runs again: at least once.
+func (c *ackWorkCall) fail(err error) {
+	c.s.recorded(1)
+	if c.s.ctx.Err() == nil {
+		c.s.e.log.Error("result of an activity could not be recorded; it will run again", "event", c.item.Event, "error", err)
+	}
+}
+
+// deliver records results that belong to no held instance.
+func (s *session) deliver(calls []*ackWorkCall) {
+	s.mu.Lock()
+	s.busy += len(calls)
+	s.mu.Unlock()
+	for _, c := range calls {
+		s.ackWorks.add(c)
+	}
+}
+
+// flushAckWorks records a group of results.
+func (s *session) flushAckWorks(calls []*ackWorkCall) {
+	req := &provider.AckWorkRequest{Worker: s.worker, Serves: s.e.orchClasses}
+	take := s.serves()
+	for _, c := range calls {
+		item := c.item
+		item.Take = item.Take && take
+		req.Items = append(req.Items, item)
+	}
+	if s.work.maybe.Load() && !s.e.opts.Unfused {
+		s.mu.Lock()
+		req.ClaimWork = s.reserve(fetchMax)
+		s.mu.Unlock()
+		req.WorkClasses, req.ClaimRequest = s.e.workClasses, provider.NewToken()
+	}
+	var reply *provider.AckReply
+	err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+		reply, err = s.e.store.AckWorkItems(ctx, req)
+		return err
+	})
+	if err != nil {
+		s.release(req.ClaimWork)
+		if len(calls) == 1 || s.ctx.Err() != nil {
+			for _, c := range calls {
+				c.fail(err)
+			}
+			return
+		}
+		for i := range calls {
+			s.flushAckWorks(calls[i : i+1])
+		}
+		return
+	}
+	s.e.clock.observe(reply.Now)
+	if req.ClaimWork > 0 {
+		s.work.maybe.Store(len(reply.Work) == req.ClaimWork)
+		s.launchClaimed(reply.Work, req.ClaimWork)
+	}
+	for i := range reply.Granted {
+		s.grant(&reply.Granted[i])
+	}
+	if s.e.opts.Unfused {
+		s.orch.kick()
+	}
+	s.recorded(len(calls))
+}
+
+// recorded ends the busy state of results whose fate is known.
+func (s *session) recorded(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy -= n
+	s.checkQuiet()
+}

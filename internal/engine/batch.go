@@ -1,0 +1,80 @@
+package engine
+
+import "sync"
+
+// flushers is how many calls of one kind may be under way at a time. Two keep one connection busy while the other's
+// commit is flushed; more only add latency (docs/adr/0003-batching.md).
+const flushers = 2
+
+// batchItem is what a batcher can bound and answer.
+type batchItem interface {
+	bytes() int
+	// fail answers the item when it could not be sent.
+	fail(error)
+}
+
+// batcher sends items in groups without ever making one wait for company: whenever a flusher is free it takes all that
+// is queued, up to the limits. Alone, that is one item at once; under load, groups grow by themselves.
+type batcher[T batchItem] struct {
+	e     *Engine
+	flush func([]T)
+
+	mu     sync.Mutex
+	queue  []T
+	active int
+}
+
+func newBatcher[T batchItem](e *Engine, flush func([]T)) *batcher[T] {
+	return &batcher[T]{e: e, flush: flush}
+}
+
+// add queues an item. Its answer comes through the item itself; add does not block.
+func (b *batcher[T]) add(item T) {
+	b.mu.Lock()
+	b.queue = append(b.queue, item)
+	if b.active == flushers {
+		b.mu.Unlock()
+		return
+	}
+	b.active++
+	b.mu.Unlock()
+	if !b.e.spawn(b.run) {
+		b.abort()
+	}
+}
+
+// run flushes until nothing is queued.
+func (b *batcher[T]) run() {
+	for {
+		b.mu.Lock()
+		if len(b.queue) == 0 {
+			b.active--
+			b.mu.Unlock()
+			return
+		}
+		n, size := 0, 0
+		for n < len(b.queue) && n < b.e.opts.MaxBatch {
+			size += b.queue[n].bytes()
+			if n > 0 && size > b.e.opts.MaxBatchBytes {
+				break
+			}
+			n++
+		}
+		group := b.queue[:n:n]
+		b.queue = b.queue[n:]
+		b.mu.Unlock()
+		b.flush(group)
+	}
+}
+
+// abort answers what is queued when the engine has stopped.
+func (b *batcher[T]) abort() {
+	b.mu.Lock()
+	queue := b.queue
+	b.queue = nil
+	b.active--
+	b.mu.Unlock()
+	for _, item := range queue {
+		item.fail(ErrStopped)
+	}
+}

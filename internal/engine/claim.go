@@ -1,0 +1,188 @@
+package engine
+
+import (
+	"container/heap"
+	"context"
+	"sync/atomic"
+	"time"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+// fetchMax is how many items one fetch asks for at most.
+const fetchMax = 128
+
+// claimer is the wake-up of a claim loop. maybe says that the queue may hold more than was fetched.
+type claimer struct {
+	wake  chan struct{}
+	maybe atomic.Bool
+}
+
+func (c *claimer) init() { c.wake = make(chan struct{}, 1) }
+
+// kick wakes the loop; kicks that come while it is awake count once.
+func (c *claimer) kick() {
+	c.maybe.Store(true)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// claimInstances is the loop that leases ready instances: woken by kicks and by the due times of timers.
+func (s *session) claimInstances() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		due := false
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.orch.wake:
+		case <-timer.C:
+			due = true
+		}
+		if due || s.orch.maybe.Load() {
+			s.fetchInstances(due)
+		}
+		timer.Reset(s.untilNextTimer())
+	}
+}
+
+func (s *session) fetchInstances(timers bool) {
+	if len(s.e.orchClasses) == 0 {
+		return
+	}
+	for s.serves() {
+		s.mu.Lock()
+		room := min(s.e.opts.MaxInstances-s.busy, fetchMax)
+		timers = s.timers.popDue(s.e.clock.now()) || timers
+		s.mu.Unlock()
+		if room <= 0 {
+			return // the end of a turn kicks again
+		}
+		s.orch.maybe.Store(false)
+		req := &provider.FetchRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.orchClasses, Max: room, Timers: timers, Sleep: true}
+		var items []provider.OrchestrationItem
+		err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+			items, err = s.e.store.FetchOrchestrationItems(ctx, req)
+			return err
+		})
+		if err != nil {
+			s.logUnlessEnded("fetch of instances failed", err)
+			return // the next pulse kicks again
+		}
+		for i := range items {
+			s.grant(&items[i])
+		}
+		if len(items) < room {
+			return
+		}
+		s.orch.maybe.Store(true)
+		timers = false
+	}
+}
+
+// claimWork is the loop that leases queued activities into free slots.
+func (s *session) claimWork() {
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-s.work.wake:
+			s.fetchWork()
+		}
+	}
+}
+
+func (s *session) fetchWork() {
+	for len(s.e.workClasses) > 0 {
+		s.mu.Lock()
+		n := s.reserve(fetchMax)
+		s.mu.Unlock()
+		if n == 0 {
+			return // a freed slot kicks again
+		}
+		s.work.maybe.Store(false)
+		req := &provider.FetchWorkRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.workClasses, Max: n, Sleep: true}
+		var items []provider.WorkItem
+		err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+			items, err = s.e.store.FetchWorkItems(ctx, req)
+			return err
+		})
+		if err != nil {
+			s.logUnlessEnded("fetch of activities failed", err)
+		}
+		s.launchClaimed(items, n)
+		if len(items) < n {
+			return
+		}
+		s.work.maybe.Store(true) // and no slot may be free before one of these ends
+	}
+}
+
+func (s *session) logUnlessEnded(msg string, err error) {
+	if s.ctx.Err() == nil {
+		s.e.log.Error(msg, "error", err)
+	}
+}
+
+// timerQueue holds the due times of timers this process knows of; it decides when to look, not what is due.
+type timerQueue []time.Time
+
+func (q timerQueue) Len() int           { return len(q) }
+func (q timerQueue) Less(i, j int) bool { return q[i].Before(q[j]) }
+func (q timerQueue) Swap(i, j int)      { q[i], q[j] = q[j], q[i] }
+
+// Push implements heap.Interface.
+func (q *timerQueue) Push(x any) { *q = append(*q, x.(time.Time)) }
+
+// Pop implements heap.Interface.
+func (q *timerQueue) Pop() any {
+	old := *q
+	t := old[len(old)-1]
+	*q = old[:len(old)-1]
+	return t
+}
+
+// maxTimers bounds the queue; timers beyond it are found by the pulse.
+const maxTimers = 100_000
+
+func (q *timerQueue) add(t time.Time) {
+	if len(*q) < maxTimers {
+		heap.Push(q, t)
+	}
+}
+
+// popDue removes the due times up to now and reports whether there were any.
+func (q *timerQueue) popDue(now time.Time) bool {
+	any := false
+	for len(*q) > 0 && !(*q)[0].After(now) {
+		heap.Pop(q)
+		any = true
+	}
+	return any
+}
+
+// addTimer makes the claim loop look at t.
+func (s *session) addTimer(t time.Time) {
+	s.mu.Lock()
+	first := len(s.timers) == 0 || t.Before(s.timers[0])
+	s.timers.add(t)
+	s.mu.Unlock()
+	if first {
+		select {
+		case s.orch.wake <- struct{}{}: // to reset its timer
+		default:
+		}
+	}
+}
+
+func (s *session) untilNextTimer() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.timers) == 0 {
+		return time.Hour
+	}
+	return max(s.timers[0].Sub(s.e.clock.now()), 0) + time.Millisecond
+}

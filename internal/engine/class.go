@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"context"
+	"sync"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+func orchestrationClass(name, version string) provider.Class {
+	return provider.Class{Kind: provider.ClassOrchestration, Name: name, Version: version}
+}
+
+func activityClass(name string) provider.Class {
+	return provider.Class{Kind: provider.ClassActivity, Name: name}
+}
+
+// classCache remembers the store's numbers of classes, which never change.
+type classCache struct {
+	mu  sync.RWMutex
+	ids map[provider.Class]provider.ClassID
+}
+
+// resolve returns the ids of classes in order, asking the store only for those not seen before.
+func (c *classCache) resolve(ctx context.Context, e *Engine, classes []provider.Class) ([]provider.ClassID, error) {
+	ids := make([]provider.ClassID, len(classes))
+	var missing []provider.Class
+	c.mu.RLock()
+	for i, class := range classes {
+		id, ok := c.ids[class]
+		if !ok {
+			missing = append(missing, class)
+		}
+		ids[i] = id
+	}
+	c.mu.RUnlock()
+	if missing == nil {
+		return ids, nil
+	}
+	var got []provider.ClassID
+	err := e.call(ctx, func(ctx context.Context) (err error) {
+		got, err = e.store.RegisterClasses(ctx, missing)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, class := range missing {
+		c.ids[class] = got[i]
+	}
+	for i, class := range classes {
+		ids[i] = c.ids[class]
+	}
+	return ids, nil
+}
+
+// name returns a class by its number, if it is known here.
+func (c *classCache) byID(id provider.ClassID) (provider.Class, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	for class, i := range c.ids {
+		if i == id {
+			return class, true
+		}
+	}
+	return provider.Class{}, false
+}

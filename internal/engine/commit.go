@@ -1,0 +1,408 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pawlrun/pawl/history"
+	"github.com/pawlrun/pawl/internal/replay"
+	"github.com/pawlrun/pawl/provider"
+)
+
+// plan is a turn's outcome on its way into the store, with what to do once it is there.
+type plan struct {
+	commit   provider.Commit
+	launch   []*activityRun            // activities that will be leased to this session; each has a slot reserved
+	next     *history.ExecutionStarted // the next execution, with status ContinuedAsNew
+	nextID   provider.ExecutionID
+	nextCls  provider.ClassID
+	outcome  *Outcome // with a terminal status
+	queued   bool     // activities were left for the queue
+	notified bool     // other instances were given something to do
+}
+
+// bytes estimates what the commit adds to a call.
+func (p *plan) bytes() int {
+	n := len(p.commit.Events)
+	for i := range p.commit.Work {
+		n += len(p.commit.Work[i].Input)
+	}
+	for i := range p.commit.Children {
+		n += len(p.commit.Children[i].Events)
+	}
+	for i := range p.commit.Messages {
+		n += len(p.commit.Messages[i].Body)
+	}
+	if p.commit.Next != nil {
+		n += len(p.commit.Next.Events)
+	}
+	return n
+}
+
+// newPlan turns an outcome into a commit. Slots are reserved for the activities that are to run here; whoever gets the
+// plan must launch it or cancel it.
+func (in *instance) newPlan(out *replay.Outcome, started *history.ExecutionStarted) (*plan, error) {
+	events, err := history.Encode(out.Events)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{commit: provider.Commit{
+		Request: provider.NewToken(), Events: events, EventCount: int32(len(out.Events)), Waits: out.Waits,
+	}}
+	switch out.Status {
+	case replay.Running:
+		err = in.planWork(p, out)
+	case replay.ContinuedAsNew:
+		p.commit.Status = provider.StatusContinuedAsNew
+		err = in.planNext(p, out, started)
+	default:
+		in.planEnd(p, out, started)
+	}
+	if err == nil && len(out.Children) > 0 {
+		err = in.planChildren(p, out)
+	}
+	if err != nil {
+		p.cancel(in.s)
+		return nil, err
+	}
+	if out.Status != replay.Running {
+		p.commit.CancelWork, p.commit.CancelTimers = out.OpenActivities, out.OpenTimers
+	}
+	return p, nil
+}
+
+// planWork adds the activities and timers of a turn that goes on.
+func (in *instance) planWork(p *plan, out *replay.Outcome) error {
+	s := in.s
+	for _, t := range out.Timers {
+		p.commit.Timers = append(p.commit.Timers, provider.NewTimer{Event: t.Number, FireAt: t.Event.FireAt})
+	}
+	if len(out.Activities) == 0 {
+		return nil
+	}
+	classes := make([]provider.Class, len(out.Activities))
+	for i, a := range out.Activities {
+		classes[i] = activityClass(a.Event.Name)
+	}
+	ids, err := s.e.classes.resolve(s.ctx, s.e, classes)
+	if err != nil {
+		return err
+	}
+	local := 0
+	for _, id := range ids {
+		if s.e.activities[id] != nil {
+			local++
+		}
+	}
+	s.mu.Lock()
+	slots := 0
+	if !s.e.opts.Unfused {
+		slots = s.reserve(local)
+	}
+	s.mu.Unlock()
+	for i, a := range out.Activities {
+		input, err := a.Event.Input.MarshalJSON()
+		if err != nil {
+			return fmt.Errorf("input of activity %q: %w", a.Event.Name, err)
+		}
+		w := provider.NewWork{Event: a.Number, Class: ids[i], Input: input}
+		if act := s.e.activities[ids[i]]; act != nil && slots > len(p.launch) {
+			w.Lease = true
+			p.launch = append(p.launch, &activityRun{s: s, key: provider.WorkKey{Ref: in.Ref, Execution: in.execution, Event: a.Number},
+				instanceID: in.id, token: p.commit.Request, attempt: 1, activity: act, payload: a.Event.Input, in: in})
+		} else {
+			p.queued = true
+		}
+		p.commit.Work = append(p.commit.Work, w)
+	}
+	return nil
+}
+
+// planNext adds the execution that continue-as-new starts.
+func (in *instance) planNext(p *plan, out *replay.Outcome, started *history.ExecutionStarted) error {
+	version := out.ContinueAsNew.Version
+	if version == "" {
+		version = started.Version
+	}
+	id := provider.NewExecutionID()
+	p.next = &history.ExecutionStarted{Name: started.Name, Version: version, ExecutionID: id.String(), Input: out.ContinueAsNew.Input,
+		Parent: started.Parent, StartedAt: in.s.e.clock.now(), SeenMessages: out.SeenMessages}
+	events, err := history.Encode([]history.Event{p.next})
+	if err != nil {
+		return err
+	}
+	ids, err := in.s.e.classes.resolve(in.s.ctx, in.s.e, []provider.Class{orchestrationClass(started.Name, version)})
+	if err != nil {
+		return err
+	}
+	p.nextID, p.nextCls = id, ids[0]
+	p.commit.Next = &provider.NewExecution{ExecutionID: id, Class: ids[0], Events: events}
+	// Going on here saves the hand-over; a process that is stopping or cannot run the next version leaves it.
+	p.commit.Keep = in.s.e.orchestrations[ids[0]] != nil && in.s.serves()
+	return nil
+}
+
+// planEnd adds the result of an execution that is over, for its parent and for those who wait here.
+func (in *instance) planEnd(p *plan, out *replay.Outcome, started *history.ExecutionStarted) {
+	p.outcome = outcomeOf(out.Events[len(out.Events)-1])
+	p.commit.Status = p.outcome.Status
+	parent := started.Parent
+	if parent == nil {
+		return
+	}
+	var answer history.Event = &history.ChildCompleted{Scheduled: parent.Event, Result: p.outcome.Result}
+	if p.outcome.Failure != nil {
+		answer = &history.ChildFailed{Scheduled: parent.Event, Failure: *p.outcome.Failure}
+	}
+	body, err := history.Append(nil, answer)
+	if err != nil { // cannot be: the same payload was encoded a moment ago
+		in.s.e.log.Error("result of child lost", "instance", in.id, "error", err)
+		return
+	}
+	p.commit.Messages = append(p.commit.Messages, provider.NewMessage{Target: parent.InstanceID, Kind: provider.MessageChildDone,
+		Execution: parent.Execution, ID: started.ExecutionID, Body: body, Take: !in.s.e.opts.Unfused})
+	p.notified = true
+}
+
+// planChildren adds the sub-orchestrations to be started.
+func (in *instance) planChildren(p *plan, out *replay.Outcome) error {
+	s := in.s
+	classes := make([]provider.Class, len(out.Children))
+	for i, c := range out.Children {
+		classes[i] = orchestrationClass(c.Event.Name, c.Event.Version)
+	}
+	ids, err := s.e.classes.resolve(s.ctx, s.e, classes)
+	if err != nil {
+		return err
+	}
+	lease := !s.e.opts.Unfused && s.serves()
+	s.mu.Lock()
+	room := s.e.opts.MaxInstances - s.busy
+	s.mu.Unlock()
+	for i, c := range out.Children {
+		id := provider.NewExecutionID()
+		started := &history.ExecutionStarted{Name: c.Event.Name, Version: c.Event.Version, ExecutionID: id.String(), Input: c.Event.Input,
+			Parent: &history.Parent{InstanceID: in.id, Execution: in.execution, Event: c.Number}, StartedAt: s.e.clock.now()}
+		events, err := history.Encode([]history.Event{started})
+		if err != nil {
+			return err
+		}
+		exists, err := history.Append(nil, &history.ChildFailed{Scheduled: c.Number, Failure: history.Failure{
+			Kind: history.FailureExists, Source: c.Event.Name, Message: fmt.Sprintf("instance %q exists already", c.Event.InstanceID)}})
+		if err != nil {
+			return err
+		}
+		here := lease && i < room && s.e.orchestrations[ids[i]] != nil
+		p.notified = p.notified || !here
+		p.commit.Children = append(p.commit.Children, provider.NewInstance{InstanceID: c.Event.InstanceID, ExecutionID: id, Class: ids[i],
+			Parent: &provider.Parent{InstanceID: in.id, Execution: in.execution, Event: c.Number}, Events: events, Lease: here, ExistsBody: exists})
+	}
+	return nil
+}
+
+// cancel gives the reserved slots back.
+func (p *plan) cancel(s *session) {
+	s.release(len(p.launch))
+	p.launch = nil
+}
+
+// ackCall is one commit in the ack batcher.
+type ackCall struct {
+	in   *instance
+	plan *plan
+	item provider.AckItem
+}
+
+func (c *ackCall) bytes() int { return c.plan.bytes() }
+
+// submit hands a turn's outcome to the ack batcher. The instance is busy.
+func (in *instance) submit(out replay.Outcome) {
+	p, err := in.newPlan(&out, in.x.Started())
+	if err != nil {
+		in.giveBack(err)
+		return
+	}
+	c := &ackCall{in: in, plan: p, item: provider.AckItem{Ref: in.Ref, Execution: in.execution, Seq: in.nextSeq, Token: in.token}}
+	s := in.s
+	s.mu.Lock()
+	for _, m := range out.Consumed {
+		if m.Order != 0 {
+			c.item.Consumed = append(c.item.Consumed, m.Order)
+		} else {
+			c.item.Finished = append(c.item.Finished, provider.FinishedWork{Event: in.workKey(m).Event, Token: provider.Token(m.Token)})
+		}
+	}
+	if out.Status == replay.Running {
+		// In flight here, beyond the results this commit records: running, or finished and not yet given to a turn.
+		p.commit.Keep = !s.e.opts.Unfused && len(p.launch)+len(in.local)+len(in.finished) > 0
+	}
+	s.mu.Unlock()
+	c.item.Commit = p.commit
+	s.acks.add(c)
+}
+
+// flushAcks commits a group of turns, with a claim for the free slots if the queue may hold something.
+func (s *session) flushAcks(calls []*ackCall) {
+	req := &provider.AckRequest{Worker: s.worker, Serves: s.e.orchClasses}
+	for _, c := range calls {
+		req.Items = append(req.Items, c.item)
+	}
+	if s.work.maybe.Load() && !s.e.opts.Unfused && len(s.e.workClasses) > 0 {
+		s.mu.Lock()
+		req.ClaimWork = s.reserve(fetchMax)
+		s.mu.Unlock()
+		req.WorkClasses, req.ClaimRequest = s.e.workClasses, provider.NewToken()
+	}
+	var reply *provider.AckReply
+	err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+		reply, err = s.e.store.AckOrchestrationItems(ctx, req)
+		return err
+	})
+	if err != nil {
+		s.release(req.ClaimWork)
+		if len(calls) == 1 || s.ctx.Err() != nil {
+			for _, c := range calls {
+				c.fail(err)
+			}
+			return
+		}
+		for i := range calls { // one bad item must not cost the others
+			s.flushAcks(calls[i : i+1])
+		}
+		return
+	}
+	s.e.clock.observe(reply.Now)
+	if req.ClaimWork > 0 {
+		s.work.maybe.Store(len(reply.Work) == req.ClaimWork)
+		s.launchClaimed(reply.Work, req.ClaimWork)
+	}
+	for i, c := range calls {
+		r := &reply.Results[i]
+		if r.Status == provider.Applied {
+			c.applied(r)
+		} else {
+			s.e.log.Debug("commit refused: the instance was taken over", "instance", c.in.id, "status", r.Status.String())
+			c.plan.cancel(s)
+			c.in.drop()
+		}
+	}
+	for i := range reply.Granted {
+		s.grant(&reply.Granted[i])
+	}
+}
+
+// fail implements batchItem.
+func (c *ackCall) fail(err error) {
+	c.plan.cancel(c.in.s)
+	c.in.giveBack(fmt.Errorf("commit of a turn: %w", err))
+}
+
+// applied moves the instance to the state the store is in now.
+func (c *ackCall) applied(r *provider.AckResult) {
+	in, p, s := c.in, c.plan, c.in.s
+	if p.commit.Status.Terminal() || p.commit.Status == provider.StatusContinuedAsNew {
+		in.closeCoroutine()
+	}
+	s.mu.Lock()
+	in.given = nil
+	in.token, in.nextSeq = p.commit.Request, in.nextSeq+p.commit.EventCount
+	unread := in.unread(p.commit.Request, r.Messages)
+	in.held = p.commit.Keep || len(unread) > 0
+	in.pending = in.messages(unread)
+	in.size += int64(len(p.commit.Events))
+	var orphans []*ackWorkCall
+	again := false
+	switch {
+	case p.commit.Status.Terminal():
+		in.finished = nil // results nobody waits for; the commit removed their work items
+		in.cancelLocal()
+		orphans = in.detach()
+	case p.commit.Status == provider.StatusContinuedAsNew:
+		in.finished = nil
+		in.cancelLocal()
+		in.execution, in.executionID, in.class, in.nextSeq, in.size = in.execution+1, p.nextID, p.nextCls, 1, 0
+		again = p.commit.Keep
+		if !again {
+			orphans = in.detach()
+		}
+	default:
+		for _, run := range p.launch {
+			in.local[run.key.Event] = run
+		}
+		if !in.held {
+			orphans = in.orphans()
+		}
+	}
+	s.launch(p.launch)
+	regrant := in.regrant
+	in.regrant = nil
+	s.settle(in, p, again, regrant)
+	s.mu.Unlock()
+
+	s.deliver(orphans)
+	for _, t := range p.commit.Timers {
+		s.addTimer(t.FireAt)
+	}
+	if p.outcome != nil {
+		s.e.waiters.complete(in.id, p.outcome)
+	}
+	if p.queued {
+		s.work.kick()
+	}
+	if p.notified {
+		s.orch.kick()
+	}
+}
+
+// settle decides how a committed instance goes on: next turn, idle in the cache, or gone. s.mu is held.
+func (s *session) settle(in *instance, p *plan, again bool, regrant *provider.OrchestrationItem) {
+	in.idle()
+	switch {
+	case regrant != nil && in.dropped:
+		in = s.newInstance(in.Ref, in.id)
+		in.take(regrant)
+	case regrant != nil:
+		in.take(regrant)
+	case in.dropped:
+		s.e.spawn(in.closeCoroutine)
+	case again:
+		events := []history.Event{p.next}
+		if err := in.newExecution(events); err != nil {
+			in.loadAll = true // cannot be; load reports it
+		}
+		in.begin()
+	default:
+		in.proceed()
+		if !in.busy && !in.held {
+			s.cache.add(in)
+			s.evict()
+		}
+	}
+}
+
+// evict closes the least recently used idle instances beyond the cache's limit. s.mu is held.
+func (s *session) evict() {
+	for _, in := range s.cache.overflow() {
+		delete(s.instances, in.Ref)
+		in.dropped = true
+		s.e.spawn(in.closeCoroutine)
+	}
+}
+
+// Outcome is how an instance ended.
+type Outcome struct {
+	Status  provider.InstanceStatus
+	Result  history.Payload
+	Failure *history.Failure
+}
+
+// outcomeOf reads the last event of a finished execution; nil if it is not one.
+func outcomeOf(ev history.Event) *Outcome {
+	switch ev := ev.(type) {
+	case *history.ExecutionCompleted:
+		return &Outcome{Status: provider.StatusCompleted, Result: ev.Result}
+	case *history.ExecutionFailed:
+		return &Outcome{Status: provider.StatusFailed, Failure: &ev.Failure}
+	}
+	return nil
+}

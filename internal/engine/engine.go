@@ -1,0 +1,245 @@
+// Package engine runs orchestrations and activities against a store: it claims instances and work, runs turns on the
+// replay core, commits each with one call, and lets one call serve many instances when many are ready.
+//
+// # Who does what
+//
+// An Engine is one process's connection to a store, worker or client or both. As a worker it lives through sessions: a
+// session is one incarnation, with a worker id of its own, that beats once a second (pulse.go) and holds leases. When
+// its beats fail for too long the session is over, everything it held is forgotten and a new one begins.
+//
+// An instance (instance.go) is run by at most one goroutine at a time: turn, commit, next turn. Its coroutine stays
+// cached between turns (cache.go), its lease is held only while local activities are in flight. Activities run in
+// slots (activity.go). The result of a local activity, the turn it causes and the lease of the next activity are one
+// call. Calls of the same kind that wait while another is under way are sent together (batch.go).
+//
+// # What it may not know
+//
+// The engine knows neither SQL nor user types: values are payloads, functions are replay.Function and ActivityFunc.
+package engine
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pawlrun/pawl/history"
+	"github.com/pawlrun/pawl/internal/replay"
+	"github.com/pawlrun/pawl/provider"
+)
+
+// ActivityFunc runs an activity. The failure, if any, is its recorded form.
+type ActivityFunc func(ctx context.Context, info ActivityInfo, input history.Payload) (history.Payload, *history.Failure)
+
+// ActivityInfo tells an activity who it is.
+type ActivityInfo struct {
+	InstanceID string
+	Execution  int32
+	Event      int32 // number of the scheduling event: with the two above the identity of the activity
+	Name       string
+	Attempt    int32
+}
+
+// Orchestration is a registered orchestration.
+type Orchestration struct {
+	Name, Version string
+	Run           replay.Function
+}
+
+// Activity is a registered activity.
+type Activity struct {
+	Name string
+	Run  ActivityFunc
+}
+
+// Options configure an Engine. All fields must be set (package pawl supplies the defaults).
+type Options struct {
+	Logger *slog.Logger
+	// Name is shown to operators.
+	Name string
+	// Slots is how many activities run at a time.
+	Slots int
+	// MaxInstances is how many instances may be held at a time.
+	MaxInstances int
+	// CacheBytes bounds the estimated memory of idle cached instances.
+	CacheBytes int64
+	// PulseInterval and TTL: a worker beats every interval; one not heard of for TTL is dead.
+	PulseInterval, TTL time.Duration
+	// TurnTimeout bounds orchestration code between two awaits.
+	TurnTimeout time.Duration
+	// MaxAttempts is how often an item is tried without an outcome before it is quarantined.
+	MaxAttempts int32
+	// Unfused runs every operation as a call of its own, as the system Pawl descends from did; for comparison only.
+	Unfused bool
+	// MaxBatch bounds the items of one call, MaxBatchBytes their payload bytes.
+	MaxBatch      int
+	MaxBatchBytes int
+	// FailureOf converts errors of orchestration code.
+	FailureOf replay.FailureOf
+}
+
+// ErrStopped is returned by calls on an engine that has been stopped.
+var ErrStopped = errors.New("stopped")
+
+// Engine is one process's connection to a store. Its methods are safe for concurrent use.
+type Engine struct {
+	store provider.Provider
+	opts  Options
+	log   *slog.Logger
+
+	orchestrations map[provider.ClassID]*Orchestration
+	activities     map[provider.ClassID]*Activity
+	orchClasses    []provider.ClassID // those registered here
+	workClasses    []provider.ClassID
+	classes        classCache
+	clock          clock
+	waiters        waiters
+
+	starts *batcher[*startCall]
+	sends  *batcher[*sendCall]
+
+	// ctx ends when the engine has stopped; all calls use it or a child.
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu      sync.Mutex
+	session *session // nil: not a running worker
+	stopped bool     // Stop was called
+	closed  bool     // no goroutine may start any more
+	tasks   sync.WaitGroup
+}
+
+// New makes an engine. It does no I/O.
+func New(store provider.Provider, opts Options) *Engine {
+	e := &Engine{store: store, opts: opts, log: opts.Logger, classes: classCache{ids: map[provider.Class]provider.ClassID{}}}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.waiters.byInstance = map[string]map[*Waiter]struct{}{}
+	e.starts = newBatcher(e, e.flushStarts)
+	e.sends = newBatcher(e, e.flushSends)
+	return e
+}
+
+// Start makes the engine a worker for the given functions; with none it is a client that still follows instances it
+// waits for. ctx bounds the start only.
+func (e *Engine) Start(ctx context.Context, orchestrations []Orchestration, activities []Activity) error {
+	if err := e.register(ctx, orchestrations, activities); err != nil {
+		return err
+	}
+	worker := len(orchestrations)+len(activities) > 0
+	if worker {
+		s := newSession(e)
+		if err := e.call(ctx, func(ctx context.Context) error { return s.pulse(ctx) }); err != nil {
+			s.end()
+			return err
+		}
+		e.mu.Lock()
+		e.session = s
+		e.mu.Unlock()
+		s.run()
+	}
+	e.spawn(e.pulseLoop)
+	if n, ok := e.store.(provider.Notifier); ok {
+		e.spawn(func() { e.listen(n) })
+	}
+	return nil
+}
+
+// register resolves the classes of the registered functions.
+func (e *Engine) register(ctx context.Context, orchestrations []Orchestration, activities []Activity) error {
+	var classes []provider.Class
+	for _, o := range orchestrations {
+		classes = append(classes, orchestrationClass(o.Name, o.Version))
+	}
+	for _, a := range activities {
+		classes = append(classes, activityClass(a.Name))
+	}
+	ids, err := e.classes.resolve(ctx, e, classes)
+	if err != nil {
+		return err
+	}
+	e.orchestrations = map[provider.ClassID]*Orchestration{}
+	e.activities = map[provider.ClassID]*Activity{}
+	for i := range orchestrations {
+		e.orchestrations[ids[i]] = &orchestrations[i]
+	}
+	for i := range activities {
+		e.activities[ids[len(orchestrations)+i]] = &activities[i]
+	}
+	e.orchClasses = ids[:len(orchestrations):len(orchestrations)]
+	e.workClasses = ids[len(orchestrations):]
+	return nil
+}
+
+// Stop ends the engine: it claims nothing more, lets running turns and activities finish until ctx ends, then cancels
+// them and releases what is left. It returns when every goroutine of the engine has ended, except activities that
+// ignore their cancelled context; those are counted in the returned error. Idempotent.
+func (e *Engine) Stop(ctx context.Context) error {
+	e.mu.Lock()
+	s := e.session
+	e.session = nil
+	already := e.stopped
+	e.stopped = true
+	e.mu.Unlock()
+	if already {
+		return nil
+	}
+	var err error
+	if s != nil {
+		err = s.drain(ctx)
+	}
+	e.cancel()
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.tasks.Wait()
+	e.waiters.closeAll()
+	return err
+}
+
+// current returns the running session, nil if there is none.
+func (e *Engine) current() *session {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.session
+}
+
+// spawn runs f on a goroutine that Stop waits for. It reports false, and does nothing, once the engine has stopped.
+func (e *Engine) spawn(f func()) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.tasks.Go(f)
+	return true
+}
+
+// call repeats a store call until it succeeds, fails for good, or ctx ends. Each try is the same call with the same
+// request ids, which is how an unknown outcome is resolved.
+func (e *Engine) call(ctx context.Context, f func(context.Context) error) error {
+	const first, last = 10 * time.Millisecond, time.Second
+	for delay := first; ; delay = min(2*delay, last) {
+		err := f(ctx)
+		if err == nil || !provider.Retryable(err) || ctx.Err() != nil {
+			return err
+		}
+		e.log.Debug("store call will be repeated", "error", err, "delay", delay)
+		t := time.NewTimer(delay)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		case <-t.C:
+		}
+	}
+}
+
+// Close ends an engine that never started.
+func (e *Engine) Close() {
+	e.cancel()
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	e.tasks.Wait()
+}

@@ -1,0 +1,406 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pawlrun/pawl/history"
+	"github.com/pawlrun/pawl/internal/replay"
+	"github.com/pawlrun/pawl/provider"
+)
+
+// instance is one orchestration instance as this session knows it: held, or cached. Its fields belong to session.mu,
+// except that x is touched only by whoever set busy.
+type instance struct {
+	s  *session
+	id string
+	provider.Ref
+	class       provider.ClassID
+	execution   int32
+	executionID provider.ExecutionID
+	nextSeq     int32
+	token       provider.Token
+
+	held    bool // the store has this session as owner, as far as is known
+	busy    bool // a turn or its commit is under way
+	dropped bool // not in session.instances any more
+	x       *replay.Execution
+	size    int64 // estimated bytes of x
+
+	pending  []replay.Message            // from the inbox, for the next turn
+	finished []replay.Message            // results of local activities, for the next turn
+	given    []replay.Message            // those given to the turn under way
+	local    map[int32]*activityRun      // activities of the instance running here
+	regrant  *provider.OrchestrationItem // granted again before the releasing ack was answered
+	history  []provider.Turn             // that came with the grant
+	loadAll  bool                        // history is to be read from the store
+	lru      cacheEntry
+}
+
+// grant takes over an item the store has granted.
+func (s *session) grant(item *provider.OrchestrationItem) {
+	s.mu.Lock()
+	if s.draining && !item.Held {
+		s.mu.Unlock()
+		s.abandon(provider.AbandonedInstance{Ref: item.Ref, Token: item.Token, UndoAttempt: true})
+		return
+	}
+	in := s.instances[item.Ref]
+	if item.Held {
+		s.news(in, item)
+		s.mu.Unlock()
+		return
+	}
+	if in != nil && in.busy {
+		in.regrant = item
+		s.mu.Unlock()
+		return
+	}
+	if in == nil {
+		in = s.newInstance(item.Ref, item.InstanceID)
+	}
+	in.take(item)
+	s.mu.Unlock()
+}
+
+// news takes in what a fetch found for an instance that is held here already (in may be nil). The item was read under
+// the lock of the instance's row. s.mu is held.
+func (s *session) news(in *instance, item *provider.OrchestrationItem) {
+	switch {
+	case in == nil || in.token != item.Token:
+		// The answer to the call that set this token is still on its way. Nobody would bring the news again, so they
+		// wait for it (commit.go, applied).
+		s.strays[item.Ref] = item
+	case in.busy:
+		// The commit under way comes after this read and brings what it leaves.
+	case in.held:
+		in.pending = in.messages(item.Messages)
+		in.proceed()
+	}
+}
+
+// unread returns what is unread after a call that made token the instance's: the call's answer, or the news that
+// overtook it. s.mu is held.
+func (in *instance) unread(token provider.Token, answer []provider.Message) []provider.Message {
+	stray := in.s.strays[in.Ref]
+	if stray == nil {
+		return answer
+	}
+	delete(in.s.strays, in.Ref)
+	if stray.Token == token {
+		return stray.Messages
+	}
+	return answer
+}
+
+// newInstance adds an instance. s.mu is held.
+func (s *session) newInstance(ref provider.Ref, id string) *instance {
+	in := &instance{s: s, id: id, Ref: ref, local: map[int32]*activityRun{}}
+	s.instances[ref] = in
+	return in
+}
+
+// take makes a granted item the state of the instance and runs it. s.mu is held, the instance is not busy.
+func (in *instance) take(item *provider.OrchestrationItem) {
+	s := in.s
+	s.cache.remove(in)
+	if in.x != nil && (in.execution != item.Execution || in.nextSeq != item.NextSeq) {
+		x := in.x
+		in.x = nil
+		s.e.spawn(func() { s.closeExecution(in.id, x) })
+	}
+	in.class, in.execution, in.executionID, in.nextSeq = item.Class, item.Execution, item.ExecutionID, item.NextSeq
+	in.token, in.held = item.Token, true
+	in.history, in.loadAll = item.History, item.HistoryOmitted || partial(item)
+	in.pending = in.messages(in.unread(item.Token, item.Messages))
+	if item.Attempt > s.e.opts.MaxAttempts {
+		in.busy = true
+		s.busy++
+		s.e.spawn(func() {
+			in.park(parkReason{Reason: "quarantined", Attempts: item.Attempt - 1,
+				Detail: "its turn was begun that often without an outcome: it may crash or hang its process"})
+		})
+		return
+	}
+	in.begin()
+}
+
+// partial reports that the history which came with a grant does not begin at the beginning.
+func partial(item *provider.OrchestrationItem) bool {
+	return item.NextSeq > 0 && (len(item.History) == 0 || item.History[0].Seq != 0)
+}
+
+// messages converts unread messages to inputs of a turn.
+func (in *instance) messages(messages []provider.Message) []replay.Message {
+	var inputs []replay.Message
+	for i := range messages {
+		inputs = append(inputs, in.s.e.message(in.id, &messages[i]))
+	}
+	return inputs
+}
+
+// message converts an inbox message to an input of a turn. One that cannot be read is logged and used up.
+func (e *Engine) message(instanceID string, m *provider.Message) replay.Message {
+	r := replay.Message{Order: m.Order, Execution: m.Execution}
+	if m.Kind == provider.MessageTimerFired {
+		r.Event = &history.TimerFired{Scheduled: m.Event}
+		return r
+	}
+	ev, err := history.Decode(m.Body)
+	if err != nil {
+		e.log.Error("unreadable message is ignored", "instance", instanceID, "error", err, "body", string(m.Body))
+		return r
+	}
+	if received, ok := ev.(*history.EventReceived); ok {
+		received.MessageID = m.ID
+	}
+	r.Event = ev
+	return r
+}
+
+// proceed begins a turn if there is input for one. s.mu is held.
+func (in *instance) proceed() {
+	if in.held && !in.busy && len(in.pending)+len(in.finished) > 0 {
+		in.begin()
+	}
+}
+
+// begin runs a turn on a goroutine of its own. s.mu is held, the instance is not busy.
+func (in *instance) begin() {
+	in.busy = true
+	in.s.busy++
+	if !in.s.e.spawn(in.runTurn) {
+		in.idle()
+	}
+}
+
+// idle ends the busy state. s.mu is held.
+func (in *instance) idle() {
+	in.busy = false
+	in.s.busy--
+	in.s.checkQuiet()
+	if in.s.orch.maybe.Load() && in.s.busy == in.s.e.opts.MaxInstances-1 {
+		in.s.orch.kick()
+	}
+}
+
+// runTurn runs one turn and hands its outcome to the ack batcher.
+func (in *instance) runTurn() {
+	s := in.s
+	s.mu.Lock()
+	input := slices.Concat(in.finished, in.pending)
+	in.given, in.finished, in.pending = in.finished, nil, nil
+	s.mu.Unlock()
+
+	if in.x == nil {
+		if err := in.load(); err != nil {
+			in.loadFailed(err)
+			return
+		}
+	}
+	watchdog := time.NewTimer(s.e.opts.TurnTimeout)
+	out, err := in.x.Turn(replay.Input{At: s.e.clock.now(), Messages: input, Watchdog: watchdog.C})
+	watchdog.Stop()
+	switch {
+	case err != nil:
+		in.giveBack(err)
+	case out.Divergence != nil:
+		in.park(divergenceReason(out.Divergence))
+	default:
+		in.submit(out)
+	}
+}
+
+// load rebuilds the execution from its history.
+func (in *instance) load() error {
+	s := in.s
+	turns := in.history
+	if in.loadAll {
+		turns = nil
+		for next := int32(0); next < in.nextSeq; {
+			var more []provider.Turn
+			err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+				more, err = s.e.store.ReadHistory(ctx, provider.HistoryQuery{Ref: in.Ref, Execution: in.execution, From: next})
+				return err
+			})
+			if err != nil {
+				return err
+			}
+			if len(more) == 0 {
+				return fmt.Errorf("history of %q ends at event %d of %d", in.id, next, in.nextSeq)
+			}
+			turns = append(turns, more...)
+			last := more[len(more)-1]
+			next = last.Seq + last.Count
+		}
+	}
+	in.history = nil
+	var events []history.Event
+	for _, t := range turns {
+		evs, err := history.DecodeTurn(t.Events)
+		if err != nil {
+			return &unreadableError{err}
+		}
+		events = append(events, evs...)
+		in.size += int64(len(t.Events))
+	}
+	if int32(len(events)) != in.nextSeq {
+		return &unreadableError{fmt.Errorf("history has %d events, the instance counts %d", len(events), in.nextSeq)}
+	}
+	return in.newExecution(events)
+}
+
+// newExecution makes the coroutine for the current execution.
+func (in *instance) newExecution(events []history.Event) error {
+	o := in.s.e.orchestrations[in.class]
+	if o == nil {
+		return fmt.Errorf("class %d is not registered here", in.class)
+	}
+	x, err := replay.New(in.id, in.execution, events, o.Run, in.s.e.opts.FailureOf)
+	if err != nil {
+		return &unreadableError{err}
+	}
+	in.x = x
+	return nil
+}
+
+// unreadableError is a history that cannot be replayed by any try of this build.
+type unreadableError struct{ err error }
+
+func (e *unreadableError) Error() string { return e.err.Error() }
+func (e *unreadableError) Unwrap() error { return e.err }
+
+// loadFailed ends a turn that could not begin.
+func (in *instance) loadFailed(err error) {
+	var unreadable *unreadableError
+	if errors.As(err, &unreadable) {
+		in.park(parkReason{Reason: "unreadable-history", Detail: err.Error()})
+		return
+	}
+	in.giveBack(err)
+}
+
+// parkReason is what a parked instance shows.
+type parkReason struct {
+	Reason   string `json:"reason"`
+	Detail   string `json:"detail,omitempty"`
+	Event    int32  `json:"event,omitempty"`
+	Expected string `json:"expected,omitempty"`
+	Actual   string `json:"actual,omitempty"`
+	Source   string `json:"source,omitempty"`
+	Attempts int32  `json:"attempts,omitempty"`
+}
+
+func divergenceReason(d *replay.Divergence) parkReason {
+	return parkReason{Reason: "diverged", Event: d.Event, Expected: d.Expected, Actual: d.Actual, Source: d.Source}
+}
+
+// park gives the instance back so that nobody claims it until it is resumed. The instance is busy.
+func (in *instance) park(reason parkReason) {
+	in.s.e.log.Error("instance parked", "instance", in.id, "execution", in.execution, "reason", reason.Reason, "event", reason.Event,
+		"expected", reason.Expected, "actual", reason.Actual, "source", reason.Source, "detail", reason.Detail)
+	body, err := json.Marshal(reason)
+	if err != nil {
+		body = []byte(`{"reason":"unknown"}`)
+	}
+	in.leave(provider.AbandonedInstance{Ref: in.Ref, Token: in.token, Park: body})
+}
+
+// giveBack gives the instance back after a failure that may pass. Its attempts count; too many quarantine it.
+func (in *instance) giveBack(err error) {
+	if in.s.ctx.Err() == nil {
+		in.s.e.log.Error("turn failed, instance given back", "instance", in.id, "execution", in.execution, "error", err)
+	}
+	in.leave(provider.AbandonedInstance{Ref: in.Ref, Token: in.token, Delay: time.Second})
+}
+
+// leave ends the session's hold on a busy instance and forgets it.
+func (in *instance) leave(a provider.AbandonedInstance) {
+	in.s.abandon(a)
+	in.drop()
+}
+
+// abandon gives an instance back. If the store cannot be reached the lease ends with the session.
+func (s *session) abandon(a provider.AbandonedInstance) {
+	err := s.e.call(s.ctx, func(ctx context.Context) error {
+		return s.e.store.AbandonItems(ctx, &provider.AbandonRequest{Instances: []provider.AbandonedInstance{a}})
+	})
+	if err != nil {
+		s.logUnlessEnded("instance could not be given back", err)
+	}
+}
+
+// drop forgets a busy instance. Results of its activities that it has not recorded go their own way.
+func (in *instance) drop() {
+	s := in.s
+	s.mu.Lock()
+	orphans := in.detach()
+	regrant := in.regrant
+	in.regrant = nil
+	in.idle()
+	s.mu.Unlock()
+	s.deliver(orphans)
+	in.closeCoroutine()
+	if regrant != nil {
+		s.grant(regrant)
+	}
+}
+
+// detach takes the instance out of the session and returns the results it has not recorded. s.mu is held.
+func (in *instance) detach() []*ackWorkCall {
+	s := in.s
+	s.cache.remove(in)
+	if !in.dropped {
+		delete(s.instances, in.Ref)
+		in.dropped = true
+	}
+	in.held = false
+	for _, run := range in.local {
+		run.in = nil
+	}
+	orphans := in.orphans()
+	in.local = nil
+	return orphans
+}
+
+// orphans turns recorded-nowhere results into calls that record them without the instance. s.mu is held.
+func (in *instance) orphans() []*ackWorkCall {
+	var calls []*ackWorkCall
+	for _, m := range slices.Concat(in.given, in.finished) {
+		calls = append(calls, in.s.newAckWork(in.workKey(m), provider.Token(m.Token), m.Event))
+	}
+	in.given, in.finished = nil, nil
+	return calls
+}
+
+func (in *instance) workKey(m replay.Message) provider.WorkKey {
+	key := provider.WorkKey{Ref: in.Ref, Execution: m.Execution}
+	switch ev := m.Event.(type) {
+	case *history.ActivityCompleted:
+		key.Event = ev.Scheduled
+	case *history.ActivityFailed:
+		key.Event = ev.Scheduled
+	}
+	return key
+}
+
+// closeCoroutine unwinds the coroutine of an instance nobody else touches.
+func (in *instance) closeCoroutine() {
+	if x := in.x; x != nil {
+		in.x = nil
+		in.s.closeExecution(in.id, x)
+	}
+}
+
+// closeExecution unwinds a coroutine; code that does not let go is reported and left behind.
+func (s *session) closeExecution(id string, x *replay.Execution) {
+	t := time.NewTimer(5 * time.Second)
+	defer t.Stop()
+	if !x.Close(t.C) {
+		s.e.log.Error("orchestration code does not return from its deferred functions; its goroutine is left behind", "instance", id)
+	}
+}

@@ -1,0 +1,250 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pawlrun/pawl/history"
+	"github.com/pawlrun/pawl/provider"
+)
+
+// beatState is what the pulse goroutine remembers.
+type beatState struct {
+	joined bool
+	last   time.Time // local time the last successful beat was sent
+	peers  map[provider.WorkerID]peerBeat
+}
+
+// peerBeat is another worker's beat and when this process first saw it.
+type peerBeat struct {
+	beat  int64
+	since time.Time
+}
+
+// errLost says that the store does not know this session any more.
+var errLost = errors.New("the worker was declared dead by another")
+
+// pulseLoop sends one pulse an interval, for the worker and for those who wait for instances. Stores that cannot be
+// reached are tried again at the next interval; nothing is queued up.
+func (e *Engine) pulseLoop() {
+	ticker := time.NewTicker(e.opts.PulseInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		s := e.current()
+		var err error
+		if s != nil {
+			if s.overdue() > e.opts.TTL { // this process was frozen or cut off: others may have taken over
+				err = errLost
+			} else {
+				err = s.boundedPulse()
+			}
+		} else {
+			err = e.clientPulse()
+		}
+		switch {
+		case err == nil || e.ctx.Err() != nil:
+		case s != nil && (errors.Is(err, errLost) || s.overdue() > e.opts.TTL):
+			e.renew(s, err)
+		default:
+			e.log.Warn("pulse failed", "error", err)
+		}
+	}
+}
+
+// overdue is how long ago the last successful beat was sent.
+func (s *session) overdue() time.Duration { return time.Since(s.beat.last) }
+
+// boundedPulse is a pulse that gives up before the next is due, and tells the session how it stands.
+func (s *session) boundedPulse() error {
+	ctx, cancel := context.WithTimeout(s.ctx, s.e.opts.TTL/2)
+	defer cancel()
+	err := s.pulse(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.suspended = s.overdue() > s.e.opts.TTL/2
+	return err
+}
+
+// pulse beats and acts on the answer.
+func (s *session) pulse(ctx context.Context) error {
+	e := s.e
+	sent := time.Now()
+	reply, err := e.store.Pulse(ctx, &provider.PulseRequest{
+		Worker: s.worker, Join: !s.beat.joined, Name: e.opts.Name, TTL: e.opts.TTL, Reap: s.suspects(sent),
+		Classes: e.orchClasses, WorkClasses: e.workClasses, Sleep: true, Watch: e.waiters.watched(),
+	})
+	if err != nil {
+		return err
+	}
+	if reply.Lost {
+		return errLost
+	}
+	e.clock.observe(reply.Now)
+	s.beat.joined, s.beat.last = true, sent
+	s.notePeers(reply.Stale, sent)
+	e.finished(reply.Done)
+	if reply.OrchestrationsReady {
+		s.orch.kick()
+	}
+	if reply.WorkReady {
+		s.work.kick()
+	}
+	if !reply.NextTimer.IsZero() && reply.NextTimer.Sub(e.clock.now()) < 2*e.opts.PulseInterval {
+		s.addTimer(reply.NextTimer)
+	}
+	return nil
+}
+
+// suspects are the workers whose beat this process itself has seen unchanged for a TTL of its own successful beats. The
+// store's word alone does not do: after its restart or failover every beat looks old at once.
+func (s *session) suspects(now time.Time) []provider.Beat {
+	var reap []provider.Beat
+	for w, p := range s.beat.peers {
+		if now.Sub(p.since) >= s.e.opts.TTL-s.e.opts.PulseInterval {
+			reap = append(reap, provider.Beat{Worker: w, Beat: p.beat})
+		}
+	}
+	return reap
+}
+
+// notePeers keeps the stale workers of the latest answer, with the time each beat was first seen.
+func (s *session) notePeers(stale []provider.Beat, now time.Time) {
+	peers := make(map[provider.WorkerID]peerBeat, len(stale))
+	for _, b := range stale {
+		p, ok := s.beat.peers[b.Worker]
+		if !ok || p.beat != b.Beat {
+			p = peerBeat{beat: b.Beat, since: now}
+		}
+		peers[b.Worker] = p
+	}
+	s.beat.peers = peers
+}
+
+// renew replaces a session that is over.
+func (e *Engine) renew(old *session, why error) {
+	e.log.Warn("worker begins anew: its leases may have been taken over", "error", why)
+	old.end()
+	next := newSession(e)
+	ctx, cancel := context.WithTimeout(e.ctx, e.opts.TTL)
+	defer cancel()
+	err := e.store.RetireWorker(ctx, old.worker) // nobody else may be there to release what it held
+	if err == nil {
+		err = next.pulse(ctx)
+	}
+	e.mu.Lock()
+	if e.stopped || e.session != old {
+		e.mu.Unlock()
+		next.end()
+		return
+	}
+	if err != nil {
+		next.beat.last = time.Time{} // tried again at the next tick
+		e.log.Warn("worker could not begin anew, will retry", "error", err)
+	}
+	e.session = next
+	e.mu.Unlock()
+	if err == nil {
+		next.run()
+	}
+}
+
+// clientPulse looks after waiters in a process that is no worker.
+func (e *Engine) clientPulse() error {
+	watch := e.waiters.watched()
+	if len(watch) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, e.opts.TTL)
+	defer cancel()
+	reply, err := e.store.Pulse(ctx, &provider.PulseRequest{TTL: e.opts.TTL, Watch: watch})
+	if err != nil {
+		return err
+	}
+	e.clock.observe(reply.Now)
+	e.finished(reply.Done)
+	return nil
+}
+
+// listen passes the store's notifications on.
+func (e *Engine) listen(n provider.Notifier) {
+	for e.ctx.Err() == nil {
+		s := e.current()
+		var worker provider.WorkerID
+		ctx := e.ctx
+		if s != nil {
+			worker, ctx = s.worker, s.ctx
+		}
+		err := n.Listen(ctx, worker, func(note provider.Notification) { e.notified(s, note) })
+		if ctx.Err() == nil {
+			e.log.Info("notifications are not available; the pulse serves alone", "error", err)
+			return
+		}
+		if s != nil && e.current() == s { // stopping: Stop ends e.ctx soon
+			<-e.ctx.Done()
+		}
+	}
+}
+
+func (e *Engine) notified(s *session, note provider.Notification) {
+	switch note.Kind {
+	case provider.NotifyDone:
+		if note.State != nil {
+			e.finished([]provider.InstanceState{*note.State})
+		} else if e.waiters.has(note.InstanceID) {
+			e.spawn(func() { e.readWatched(note.InstanceID) })
+		}
+	case provider.NotifyHeld, provider.NotifyReady:
+		if s != nil {
+			s.orch.kick()
+		}
+	case provider.NotifyWork:
+		if s != nil {
+			s.work.kick()
+		}
+	}
+}
+
+// readWatched reads a finished instance whose outcome did not fit into its notification.
+func (e *Engine) readWatched(id string) {
+	states, err := e.store.ReadInstances(e.ctx, []string{id}, false)
+	if err != nil {
+		e.log.Debug("read of a finished instance failed; the pulse will find it", "instance", id, "error", err)
+		return
+	}
+	e.finished(states)
+}
+
+// finished answers those who wait for instances that have ended.
+func (e *Engine) finished(states []provider.InstanceState) {
+	for i := range states {
+		if o, err := OutcomeOf(&states[i]); err != nil {
+			e.log.Error("outcome cannot be read", "instance", states[i].InstanceID, "error", err)
+		} else if o != nil {
+			e.waiters.complete(states[i].InstanceID, o)
+		}
+	}
+}
+
+// OutcomeOf reads the outcome of a finished instance, nil if it is still running.
+func OutcomeOf(st *provider.InstanceState) (*Outcome, error) {
+	if !st.Status.Terminal() {
+		return nil, nil
+	}
+	events, err := history.DecodeTurn(st.LastTurn.Events)
+	if err != nil {
+		return nil, err
+	}
+	if len(events) == 0 {
+		return nil, errors.New("finished instance without a last event")
+	}
+	if o := outcomeOf(events[len(events)-1]); o != nil {
+		return o, nil
+	}
+	return nil, errors.New("last event of finished instance is " + events[len(events)-1].Type())
+}

@@ -1,0 +1,157 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+// session is one incarnation of a worker: everything it holds in the store carries its worker id, everything it knows
+// is forgotten when it ends.
+type session struct {
+	e      *Engine
+	worker provider.WorkerID
+
+	// ctx ends with the session; calls to the store use it. workCtx is the activities' and ends earlier when a drain
+	// runs out of time.
+	ctx        context.Context
+	cancel     context.CancelFunc
+	workCtx    context.Context
+	cancelWork context.CancelFunc
+
+	acks     *batcher[*ackCall]
+	ackWorks *batcher[*ackWorkCall]
+	orch     claimer
+	work     claimer
+
+	beat beatState // of the pulse goroutine alone
+
+	mu        sync.Mutex
+	instances map[provider.Ref]*instance
+	strays    map[provider.Ref]*provider.OrchestrationItem // news that overtook the answer they follow
+	cache     cache
+	slots     int // free activity slots
+	running   int // activities running
+	busy      int // instances with a turn or commit under way
+	timers    timerQueue
+	draining  bool
+	suspended bool // beats are late: start nothing new
+	quiet     chan struct{}
+}
+
+func newSession(e *Engine) *session {
+	s := &session{e: e, worker: provider.NewWorkerID(), instances: map[provider.Ref]*instance{}, strays: map[provider.Ref]*provider.OrchestrationItem{}, slots: e.opts.Slots}
+	s.ctx, s.cancel = context.WithCancel(e.ctx)
+	s.workCtx, s.cancelWork = context.WithCancel(s.ctx)
+	s.acks = newBatcher(e, s.flushAcks)
+	s.ackWorks = newBatcher(e, s.flushAckWorks)
+	s.orch.init()
+	s.work.init()
+	s.cache.limit = e.opts.CacheBytes
+	s.beat.peers = map[provider.WorkerID]peerBeat{}
+	return s
+}
+
+// run starts the session's claim loops.
+func (s *session) run() {
+	s.e.spawn(s.claimInstances)
+	s.e.spawn(s.claimWork)
+	s.orch.kick()
+	s.work.kick()
+}
+
+// drain lets the session's work finish until ctx ends, releases what is left and ends the session.
+func (s *session) drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	quiet := make(chan struct{})
+	s.quiet = quiet
+	s.checkQuiet()
+	s.mu.Unlock()
+	select {
+	case <-quiet:
+	case <-ctx.Done():
+		s.cancelWork()
+		grace := time.NewTimer(time.Second)
+		defer grace.Stop()
+		select {
+		case <-quiet:
+		case <-grace.C:
+		}
+	}
+	s.mu.Lock()
+	left := s.running
+	s.mu.Unlock()
+
+	retire, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err := s.e.call(retire, func(ctx context.Context) error { return s.e.store.RetireWorker(ctx, s.worker) })
+	s.end()
+	switch {
+	case left > 0:
+		return fmt.Errorf("%d activities did not return after their context was cancelled; their work was released", left)
+	case err != nil:
+		return fmt.Errorf("release of leases: %w (they end by themselves after %v)", err, s.e.opts.TTL)
+	}
+	return nil
+}
+
+// checkQuiet signals a waiting drain when nothing is under way. s.mu is held.
+func (s *session) checkQuiet() {
+	if s.quiet != nil && s.running == 0 && s.busy == 0 {
+		close(s.quiet)
+		s.quiet = nil
+	}
+}
+
+// end forgets everything and ends the session's goroutines.
+func (s *session) end() {
+	s.cancel()
+	s.mu.Lock()
+	s.draining = true
+	var idle []*instance
+	for _, in := range s.instances {
+		if !in.busy {
+			idle = append(idle, in)
+		}
+		in.dropped = true
+	}
+	clear(s.instances)
+	s.mu.Unlock()
+	for _, in := range idle {
+		in.closeCoroutine()
+	}
+}
+
+// serves reports whether new work may be begun here.
+func (s *session) serves() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.draining && !s.suspended
+}
+
+// reserve takes up to n activity slots and returns how many. s.mu is held.
+func (s *session) reserve(n int) int {
+	if s.draining || s.suspended {
+		return 0
+	}
+	n = min(n, s.slots)
+	s.slots -= n
+	return n
+}
+
+// release gives slots back and looks for work to fill them with.
+func (s *session) release(n int) {
+	if n == 0 {
+		return
+	}
+	s.mu.Lock()
+	s.slots += n
+	s.mu.Unlock()
+	if s.work.maybe.Load() {
+		s.work.kick()
+	}
+}

@@ -1,0 +1,178 @@
+package pawl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/pawlrun/pawl/history"
+	"github.com/pawlrun/pawl/internal/engine"
+	"github.com/pawlrun/pawl/internal/replay"
+)
+
+// OrchestrationFunc is an orchestration: a deterministic function of its input and of what it awaits. All that varies
+// (time, ids, results of activities) must come from the Context.
+type OrchestrationFunc[I, O any] = func(o *Context, input I) (O, error)
+
+// ActivityFunc is an activity: any Go function. It runs at least once for each time it is scheduled; an activity that
+// was under way when its process died runs again elsewhere.
+type ActivityFunc[I, O any] = func(ctx context.Context, input I) (O, error)
+
+// RegisterOption changes how a function is registered.
+type RegisterOption func(*registration)
+
+// Name sets the name a function is known by in the store, instead of its Go name. Functions that may be renamed or
+// moved, closures and instances of generic functions need one.
+func Name(name string) RegisterOption { return func(r *registration) { r.name = name; r.named = true } }
+
+// Aliases keeps old names of a renamed function alive: what was scheduled under them still runs.
+func Aliases(names ...string) RegisterOption {
+	return func(r *registration) { r.aliases = append(r.aliases, names...) }
+}
+
+// registration is one registered function under its names.
+type registration struct {
+	name    string
+	named   bool
+	aliases []string
+	pc      uintptr
+}
+
+// registry holds an app's functions. It is built before Start and only read afterwards.
+type registry struct {
+	orchestrations []engine.Orchestration
+	activities     []engine.Activity
+	names          map[string]map[string]bool            // taken names by kind
+	byCode         map[string]map[uintptr][]registration // registered functions by kind and code
+	errs           []error
+}
+
+const (
+	kindOrchestration = "orchestration"
+	kindActivity      = "activity"
+)
+
+func newRegistry() *registry {
+	return &registry{
+		names:  map[string]map[string]bool{kindOrchestration: {}, kindActivity: {}},
+		byCode: map[string]map[uintptr][]registration{kindOrchestration: {}, kindActivity: {}},
+	}
+}
+
+// add checks a registration and records its names; it returns all names or an error, which is also kept for Start.
+func (r *registry) add(kind string, fn any, opts []RegisterOption) (names []string, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("register %s: %w", kind, err)
+			r.errs = append(r.errs, err)
+		}
+	}()
+	var reg registration
+	for _, opt := range opts {
+		opt(&reg)
+	}
+	defaultName, err := functionName(fn)
+	if !reg.named {
+		if err != nil {
+			return nil, err
+		}
+		reg.name = defaultName
+	}
+	names = append([]string{reg.name}, reg.aliases...)
+	for _, n := range names {
+		if err := checkName("name", n); err != nil {
+			return nil, err
+		}
+		if r.names[kind][n] {
+			return nil, fmt.Errorf("%w: the name %q is taken; give this function another with pawl.Name", ErrInvalid, n)
+		}
+	}
+	for _, n := range names {
+		r.names[kind][n] = true
+	}
+	reg.pc = codePointer(fn)
+	r.byCode[kind][reg.pc] = append(r.byCode[kind][reg.pc], reg)
+	return names, nil
+}
+
+// nameOf returns the name a function is to be scheduled by: as registered here, else its own.
+func (r *registry) nameOf(kind string, fn any) (string, error) {
+	switch regs := r.byCode[kind][codePointer(fn)]; len(regs) {
+	case 0:
+		return functionName(fn)
+	case 1:
+		return regs[0].name, nil
+	default:
+		if name, err := functionName(fn); err == nil && slices.ContainsFunc(regs, func(r registration) bool { return r.name == name }) {
+			return name, nil
+		}
+		return "", fmt.Errorf("%w: this %s shares its code with others (a closure or generic function registered under %d names): schedule it by name", ErrInvalid, kind, len(regs))
+	}
+}
+
+// RegisterOrchestration makes fn runnable by the app. It must be called before Start. The error (a name that is taken,
+// invalid or missing) is also returned by Start, so it need not be checked here.
+func RegisterOrchestration[I, O any](app *App, fn OrchestrationFunc[I, O], opts ...RegisterOption) error {
+	names, err := app.register(kindOrchestration, fn, opts)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		app.registry.orchestrations = append(app.registry.orchestrations, engine.Orchestration{Name: name, Run: orchestrationRunner(app, fn)})
+	}
+	return nil
+}
+
+// RegisterActivity makes fn runnable by the app. It must be called before Start. The error is also returned by Start.
+func RegisterActivity[I, O any](app *App, fn ActivityFunc[I, O], opts ...RegisterOption) error {
+	names, err := app.register(kindActivity, fn, opts)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		app.registry.activities = append(app.registry.activities, engine.Activity{Name: name, Run: activityRunner(fn)})
+	}
+	return nil
+}
+
+// orchestrationRunner adapts a typed orchestration to the replay core.
+func orchestrationRunner[I, O any](app *App, fn OrchestrationFunc[I, O]) replay.Function {
+	return func(x *replay.Execution, payload history.Payload) (history.Payload, error) {
+		var input I
+		if err := decode("input", payload, &input); err != nil {
+			return history.Payload{}, err
+		}
+		out, err := fn(newContext(app, x), input)
+		if err != nil {
+			return history.Payload{}, err
+		}
+		return encode("result", out)
+	}
+}
+
+// activityRunner adapts a typed activity to the engine.
+func activityRunner[I, O any](fn ActivityFunc[I, O]) engine.ActivityFunc {
+	return func(ctx context.Context, info engine.ActivityInfo, payload history.Payload) (history.Payload, *history.Failure) {
+		fail := func(err error) (history.Payload, *history.Failure) {
+			f := recordFailure(err)
+			return history.Payload{}, &f
+		}
+		var input I
+		if err := decode("input", payload, &input); err != nil {
+			return fail(err)
+		}
+		out, err := fn(withActivityInfo(ctx, info), input)
+		if err != nil {
+			return fail(err)
+		}
+		result, err := encode("result", out)
+		if err != nil {
+			return fail(err)
+		}
+		return result, nil
+	}
+}
+
+// err returns all registration errors.
+func (r *registry) err() error { return errors.Join(r.errs...) }
