@@ -1,0 +1,124 @@
+package providertest
+
+import (
+	"fmt"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+var classCases = []Case{
+	{"class/stable-ids", []string{"C1"}, classStableIDs},
+	{"class/every-field-distinguishes", []string{"C1"}, classEveryField},
+	{"class/registered-at-once", []string{"C1"}, classRegisteredAtOnce},
+	{"class/orchestrations-filtered", []string{"C2", "C3", "F3"}, classOrchestrationsFiltered},
+	{"class/work-filtered", []string{"C2", "C3"}, classWorkFiltered},
+}
+
+func classStableIDs(f *fixture) {
+	a := provider.Class{Kind: provider.ClassOrchestration, Name: "a", Version: "1"}
+	b := provider.Class{Kind: provider.ClassActivity, Name: "b", Tag: "gpu"}
+	first, err := f.p.RegisterClasses(f.ctx, []provider.Class{a, b})
+	f.ok("C1", err)
+	again, err := f.handle().RegisterClasses(f.ctx, []provider.Class{b, a, b})
+	f.ok("C1", err)
+	if len(first) != 2 || len(again) != 3 {
+		f.fail("C1", "2 and 3 classes registered, got ids %v and %v", first, again)
+	}
+	if again[0] != first[1] || again[1] != first[0] || again[2] != first[1] {
+		f.fail("C1", "a, b have ids %v; b, a, b have ids %v", first, again)
+	}
+}
+
+func classEveryField(f *fixture) {
+	classes := []provider.Class{
+		{Kind: provider.ClassOrchestration, Name: "x"},
+		{Kind: provider.ClassActivity, Name: "x"},
+		{Kind: provider.ClassOrchestration, Name: "y"},
+		{Kind: provider.ClassOrchestration, Name: "x", Version: "1"},
+		{Kind: provider.ClassOrchestration, Name: "x", Tag: "1"},
+		{Kind: provider.ClassOrchestration, Name: "x", Version: "1", Tag: "1"},
+		{Kind: provider.ClassOrchestration, Name: "X"},
+		{Kind: provider.ClassOrchestration, Name: "x "},
+	}
+	ids, err := f.p.RegisterClasses(f.ctx, classes)
+	f.ok("C1", err)
+	seen := map[provider.ClassID]provider.Class{}
+	for i, id := range ids {
+		if other, twice := seen[id]; twice {
+			f.fail("C1", "%+v and %+v have the same id %d", other, classes[i], id)
+		}
+		seen[id] = classes[i]
+	}
+	equal(f, "C1", "number of ids", len(seen), len(classes))
+}
+
+func classRegisteredAtOnce(f *fixture) {
+	const callers = 8
+	classes := make([]provider.Class, 10)
+	for i := range classes {
+		classes[i] = provider.Class{Kind: provider.ClassActivity, Name: fmt.Sprint("n", i)}
+	}
+	handles := []provider.Provider{f.p, f.handle()}
+	var got [callers][]provider.ClassID
+	errs := together(callers, func(i int) (err error) {
+		mine := make([]provider.Class, len(classes))
+		for j := range classes { // everybody in another order
+			mine[j] = classes[(j+i)%len(classes)]
+		}
+		got[i], err = handles[i%2].RegisterClasses(f.ctx, mine)
+		return err
+	})
+	f.check("C1", len(errs) == 0, "registering at once failed: %v", errs)
+	for i := range callers {
+		for j := range classes {
+			if got[i][j] != got[0][(j+i)%len(classes)] {
+				f.fail("C1", "class %d has ids %d and %d", (j+i)%len(classes), got[i][j], got[0][(j+i)%len(classes)])
+			}
+		}
+	}
+}
+
+func classOrchestrationsFiltered(f *fixture) {
+	w := f.worker()
+	for i := range 20 {
+		n := f.instance(fmt.Sprint("foreign", i))
+		n.Class = f.otherFlow
+		f.startItem(provider.StartItem{NewInstance: n}, 0)
+	}
+	if items := f.fetchOf(w, 100); len(items) != 0 {
+		f.fail("C2", "a fetch of no classes granted %s", describe(items))
+	}
+	if items := f.fetchOf(w, 100, f.job); len(items) != 0 {
+		f.fail("C2", "a fetch of an activity's class granted %s", describe(items))
+	}
+	f.fetchNone("C2", w, "only instances of another class are ready")
+	f.start("mine")
+	f.fetchOne("C3", w, "mine")
+	items := f.fetchOf(w, 100, f.flow, f.otherFlow)
+	equal(f, "C3", "instances of the other class granted", len(items), 20)
+	for _, it := range items {
+		equal(f, "C2", "class of "+it.InstanceID, it.Class, f.otherFlow)
+		equal(f, "C3", "attempt of "+it.InstanceID+" after being passed over", it.Attempt, 1)
+	}
+}
+
+func classWorkFiltered(f *fixture) {
+	w := f.worker()
+	l := f.granted(w, "a")
+	f.ack(l, f.turn(3, func(c *provider.Commit) {
+		for i := range int32(20) {
+			c.Work = append(c.Work, provider.NewWork{Event: i, Class: f.otherJob, Input: []byte(`1`)})
+		}
+		c.Work = append(c.Work, f.work(20, false))
+	}))
+	equal(f, "C2", "work items of no classes", len(f.fetchWorkOf(w, 100)), 0)
+	equal(f, "C2", "work items of an orchestration's class", len(f.fetchWorkOf(w, 100, f.flow)), 0)
+	mine := f.fetchWork(w, 100)
+	equal(f, "C3", "work items of class job", len(mine), 1)
+	equal(f, "C2", "class of the item", mine[0].Class, f.job)
+	others := f.fetchWorkOf(w, 100, f.job, f.otherJob)
+	equal(f, "C3", "work items of class otherJob", len(others), 20)
+	for _, it := range others {
+		equal(f, "C3", "attempt after being passed over", it.Attempt, 1)
+	}
+}

@@ -1,0 +1,177 @@
+package providertest
+
+// Clause is one numbered promise of the contract, as docs/provider-contract.md lists it.
+type Clause struct {
+	ID   string // an area's letter and a number
+	Text string
+}
+
+// clauseText returns the text of a clause; an unknown id is a mistake in a case.
+func clauseText(id string) string {
+	for _, c := range Clauses() {
+		if c.ID == id {
+			return c.Text
+		}
+	}
+	panic("providertest: no clause " + id)
+}
+
+// Clauses returns the contract in order.
+func Clauses() []Clause { return clauses }
+
+// clauses is the text of the contract; docs/provider-contract.md is checked against it.
+var clauses = []Clause{
+	// C: classes
+	{"C1", "RegisterClasses answers with one id per class, in order; kind, name, version and tag together make the class, and the same class always has the same id, from any handle and however many register it at once."},
+	{"C2", "Fetches, claims and Ready flags see only items of the classes the call lists; an empty list matches nothing."},
+	{"C3", "Items of classes nobody lists neither hide nor delay the items of listed ones, and passing over them changes nothing of theirs."},
+
+	// S: start
+	{"S1", "A started instance exists with the first commit: running, execution 1 under the given execution id, one turn of one event, its Ref in the answer."},
+	{"S2", "A started instance is ready at once for any worker of its class, without any message."},
+	{"S3", "A start with an instance id that is taken by another execution id, running or ended, answers Exists and changes nothing, whatever else the item carries."},
+	{"S4", "Each item of a start is answered for itself: one that exists does not keep the others from being created."},
+	{"S5", "However many start one id at the same time, one execution id wins and all others get Exists."},
+	{"S6", "An eager start commits the creation and the whole first turn at once, as an ack on the new instance would: events, work, timers, children, messages, waits, status. NewInstance.Events is not used."},
+	{"S7", "An eagerly started instance is held under First.Request if First.Keep is set, else free and not ready until something arrives; a terminal First ends it."},
+
+	// F: fetch
+	{"F1", "A granted instance carries the fetch's request as token and everything of the instance: Ref, id, execution number and id, class, next event number."},
+	{"F2", "An instance is granted to one worker at a time, however many fetch, also over several handles; no ready instance is left out for good."},
+	{"F3", "Only free and ready instances are granted: never run, or with unread messages they can use. Looking at one that is not ready changes neither its token nor its attempts."},
+	{"F4", "A fetch grants at most Max instances."},
+	{"F5", "Attempt counts the grants since the last committed turn, this one included; a committed turn starts it afresh."},
+	{"F6", "A grant carries the whole history of the current execution, in order, unless the worker committed the last turn: then it is left out and HistoryOmitted is set."},
+	{"F7", "A grant carries the unread messages the instance can use, in order of arrival, unchanged."},
+	{"F8", "A message for an instance that the fetching worker holds comes back as a Held item with all messages it can use: under the current token, the attempt not counted, the lease not disturbed. Other workers get nothing of it. Of a commit of the holder under way at the same time, either the item carries the token or the reply has the messages. A repeat of the fetch brings the item again: the caller may not have got it."},
+	{"F9", "Fetching with Timers fires due timers first."},
+	{"F10", "An ended instance is never granted again."},
+
+	// A: ack
+	{"A1", "An applied ack commits the whole turn at once: the events become one row of history, the next event number advances by their count, and the request becomes the token."},
+	{"A2", "An ack under any other token than the current one is Fenced, also the token the worker itself held before."},
+	{"A3", "An ack for another next event number than the current one is Fenced."},
+	{"A4", "An ack for another execution than the current one is Fenced."},
+	{"A5", "An ack for an instance that is not held is Fenced, even under the token of its last commit or grant."},
+	{"A6", "An ack whose Finished work is missing, not leased, or leased under another token is Fenced as a whole."},
+	{"A7", "A fenced item has no effect: no history, work, cancellation, timer, child, message or consumed message of it is seen, and the instance keeps its owner and token."},
+	{"A8", "Each item of an ack is applied or fenced for itself; results come in the order of the items."},
+	{"A9", "An ack with two items for one instance is refused as a whole (GiveUp) and changes nothing."},
+	{"A10", "With Keep the instance stays held under the request; without it, it becomes free, unless messages come back in the reply: then it stays held."},
+	{"A11", "An ack returns the unread messages the instance can now use, including those it had left unread and those the new waits release."},
+	{"A12", "A terminal commit ends the instance: free for good, its status and end time set, the last turn its outcome, and no messages in the reply, whatever Keep says."},
+	{"A13", "Consumed messages are removed with the commit, all others stay; an order number of another instance's message removes nothing."},
+	{"A14", "Of two concurrent acks under one token with different requests exactly one applies."},
+	{"A15", "Now is the store's clock; it does not depend on the handle and does not go back from one call to the next."},
+
+	// X: executions (continue-as-new)
+	{"X1", "Continue-as-new commits the last turn of the old execution and starts the next one: number plus one, its own id, class and first turn, next event number 1. The instance goes on running; the old history stays readable."},
+	{"X2", "The new execution is ready at once in its own class, and not in the old one; with Keep it is held under the request instead."},
+	{"X3", "Unread external events stay in the inbox over continue-as-new, in order; the waits of the old execution are forgotten."},
+	{"X4", "Whatever belongs to the old execution is fenced: its acks are Fenced, results of its work are Gone, its timers and messages do not stop the new one."},
+
+	// K: children
+	{"K1", "A child is created with the commit of its parent: linked to the parent, ready for any worker of its class."},
+	{"K2", "With Lease the child is born held: granted to the acking worker in the reply, under the item's request, attempt 1, without history, and to nobody else."},
+	{"K3", "A child whose id is taken by another execution id is not created; if ExistsBody is set the parent gets it as a MessageChildDone, named by the child's execution id, in the reply of the same ack."},
+	{"K4", "A child whose id is taken by the same execution id is left as it is."},
+
+	// M: messages
+	{"M1", "Each enqueued message is answered for itself: Applied, NotFound without such an instance, Gone if it has ended. A message not applied is not stored, an applied one is not lost."},
+	{"M2", "Messages of one sender to one instance are read in the order sent, over calls, handles and names."},
+	{"M3", "An external event stays in the inbox, and does not make its instance ready, until a committed turn waits for its name."},
+	{"M4", "Waits hold until the next commit replaces them."},
+	{"M5", "Engine messages need no wait: they make a free instance ready and come with every grant."},
+	{"M6", "A message leaves the inbox only by being named in Consumed: not by being fetched, returned, abandoned or taken over."},
+	{"M7", "At most MaxMessages of one name are returned at a time, the oldest; the rest comes with the following acks or grants, none lost, in order."},
+	{"M8", "A message that arrives while its instance is held is not lost, whatever the ack and the arrival's timing: it comes back in the ack, as a Held item, or makes the instance ready."},
+	{"M9", "Messages in a commit are stored with it; those to unknown or ended instances are dropped silently and the item still applies."},
+	{"M10", "Messages to an instance of the same call, itself included, are read like all others."},
+	{"M11", "Concurrent acks that send messages across each other's instances do not block or fail."},
+	{"M12", "A message read carries kind, execution, name, id and body as sent, and its time of arrival by the store's clock."},
+
+	// G: grants to senders (Take)
+	{"G1", "A message with Take grants its target to the acking worker if it is free, running, not parked and of a class in Serves: under the item's request, attempt counted, with messages and history as a fetch would; nobody else is granted it."},
+	{"G2", "Take is refused for a target that is held, parked, of another class, or an item of the same call; the message is stored and wakes it as without Take."},
+	{"G3", "Several messages with Take for one target give one grant, under the request of the first such item."},
+
+	// T: timers
+	{"T1", "A timer fires once, not before FireAt by the store's clock: its instance gets one MessageTimerFired with the event and execution it was set by, no body, At = FireAt."},
+	{"T2", "Pulse always fires due timers, for any instance and caller."},
+	{"T3", "A cancelled timer does not fire, even if one commit sets and cancels it; to cancel one that is unknown or has fired is no error."},
+	{"T4", "A fired timer wakes a free instance; for a held one it is a message like any other."},
+	{"T5", "NextTimer is the time of the earliest pending timer, zero if there is none."},
+	{"T6", "However many timers are due at once, all fire, over bounded calls."},
+	{"T7", "A timer of an ended instance does nothing."},
+
+	// W: work
+	{"W1", "Work queued by a commit can be fetched once it is committed, by any worker that lists its class, with key, instance id, class and input as committed."},
+	{"W2", "A work item is granted to one worker at a time, under the fetch's request; a fetch grants at most Max items."},
+	{"W3", "Of one class and one instance the oldest item is granted first."},
+	{"W4", "The result of a work item held under its token is Applied: the item is removed and its instance gets a MessageActivityDone of the item's execution with the given body."},
+	{"W5", "The result of an item that is not held under that token, is recorded already, cancelled or taken over is Gone and changes nothing."},
+	{"W6", "Work born leased is held by the committing worker under the commit's request with attempt 1 and is in no queue."},
+	{"W7", "Finished work is removed with the commit, cancelled work too, queued or leased; whoever still runs it gets Gone, and to cancel an unknown item is no error. Work scheduled and cancelled by one commit is not queued."},
+	{"W8", "Attempt counts the grants of a work item, its leased birth included."},
+	{"W9", "ClaimWork claims up to that many queued items of WorkClasses with an ack, under ClaimRequest, as a fetch would."},
+	{"W10", "The result of a work item with Take grants the instance if it is free, running, not parked and of a class in Serves: under the item's request, the result among its messages. Otherwise, and without Take, the instance becomes ready, or its holder hears of it."},
+	{"W11", "A grant that comes with a result carries the turns from CachedSeq on if CachedExecution is the current execution, else the whole history."},
+	{"W12", "Results for one instance may come several in one call; each is stored, and at most one grants it."},
+	{"W13", "The result for an ended instance or an earlier execution is Gone; the item is removed."},
+	{"W14", "Results are answered each for itself: one that is Gone does not keep the others from being applied."},
+
+	// B: abandon and park
+	{"B1", "An abandoned instance is free at once under a token nobody knows, and ready again after Delay, not before, with what it had unread."},
+	{"B2", "An abandoned item whose token no longer matches, or that does not exist, is left alone; the call does not fail and the other items go through."},
+	{"B3", "An attempt counts unless UndoAttempt takes it back, once; it never falls below the grants that remain."},
+	{"B4", "A parked instance is free, is granted to nobody, whatever arrives, and shows its reason; what arrives is kept."},
+	{"B5", "ResumeInstances makes parked instances ready again with attempts reset; it answers Applied also for instances that are not parked, which it leaves alone, NotFound and Gone."},
+	{"B6", "An abandoned work item is back in the queue after Delay, not before, under a token nobody knows."},
+
+	// L: liveness
+	{"L1", "A pulse with Join makes the worker known, also when repeated; without Join an unknown worker is told Lost, and is not made known."},
+	{"L2", "A pulse changes the worker's beat; a pulse without worker beats for nobody."},
+	{"L3", "Stale lists the other workers whose beat is older than TTL by the store's clock, with their beats; not fresh ones, not the caller."},
+	{"L4", "Reaping a worker with its current beat releases everything it holds, at once and under tokens nobody knows, and forgets the worker; attempts stay counted."},
+	{"L5", "Reaping with a beat that has changed, or an unknown worker, changes nothing."},
+	{"L6", "RetireWorker releases and forgets like reaping, whatever the beat, and may be repeated."},
+	{"L7", "What a worker does not hold is not touched when it is reaped or retired."},
+	{"L8", "Done lists the watched instances that have ended, with their last turn; not those running or unknown."},
+	{"L9", "The Ready flags are set when a fetch of these classes would grant something, or the caller holds an instance that has news; not when nothing is there, and not for items that others hold."},
+	{"L10", "The late calls of a released worker are Fenced or Gone; the new holder is not disturbed."},
+
+	// R: reads
+	{"R1", "ReadInstances returns the committed state of those instances that exist, unknown ids left out, without disturbing leases."},
+	{"R2", "LastTurn is the last committed turn of the current execution."},
+	{"R3", "Worker is the current owner, zero if free."},
+	{"R4", "ReadHistory returns the turns of one execution, the current one by default, in order, by Ref or by id; nothing for an unknown instance or execution."},
+	{"R5", "ReadHistory from an event number goes on from that turn; it stops after about MaxBytes, but not before the first turn."},
+	{"R6", "ListInstances returns instances newest first, without last turn; paging by cursor meets each instance once, also while new ones are started."},
+	{"R7", "The filters of ListInstances (status, parked, name, prefix taken literally) all apply; Limit bounds the answer, 100 by default, at most 1,000."},
+
+	// I: idempotence
+	{"I1", "A repeated start answers as the first did, with the same Ref, and creates nothing more, however far the instance has come since."},
+	{"I2", "A repeated eager start answers as the first did and applies its first turn once."},
+	{"I3", "A repeated fetch first returns what it granted, with the same tokens, attempts, messages and history, and only to the same worker."},
+	{"I4", "A repeated work fetch first returns what it granted, with the same tokens and attempts."},
+	{"I5", "A repeated ack is Applied, without applying anything again, also when later turns have been committed or the instance has ended."},
+	{"I6", "A repeated ack returns again what the first returned: messages, children and targets granted, work claimed, as far as they are still held by it. It grants nothing that has become free since."},
+	{"I7", "A repeated result that was granted returns the grant again; one that was not granted is Applied or Gone. The result is stored once."},
+	{"I8", "A repeated enqueue stores the messages again at worst, never none, and keeps the order of first arrivals."},
+	{"I9", "Abandon, reap, retire, resume and pulse may be repeated; attempts are not taken back twice, nor parking or releasing done to a new holder."},
+	{"I10", "A call that failed with its outcome unknown, committed or not, is settled by its repeat: the end is that of one successful call."},
+	{"I11", "Concurrent tries of the same request give one effect and the same answer."},
+
+	// E: errors and values
+	{"E1", "A failing call returns a *Error with operation and retry class, and has changed nothing or everything. A done context is RetryCall."},
+	{"E2", "Identifiers and names may be any UTF-8 text without NUL, of any script and punctuation; they are compared byte by byte."},
+	{"E3", "Text with NUL or that is not UTF-8 is refused (GiveUp) and changes nothing."},
+	{"E4", "Events, bodies, inputs and reasons come back byte for byte, including escapes such as \\u0000, white space and sizes of a mebibyte."},
+	{"E5", "A call with no items does nothing and succeeds."},
+	{"E6", "Closing a handle changes nothing of the store; other handles go on. A closed handle fails its calls."},
+	{"E7", "Part is PartitionOf the instance id and a Ref never changes."},
+
+	// N: notifications (optional)
+	{"N1", "A Listen that is told to stop returns its context's error."},
+	{"N2", "A provider that notifies tells a sleeping worker when instances or work become ready, a holder when its instance has news, and a watcher of an instance's end; a notification may be lost, but not all of them."},
+}

@@ -1,0 +1,171 @@
+package model
+
+// Defect is a promise of the contract that a Store breaks on purpose, to prove that the conformance suite notices.
+type Defect string
+
+// Fences.
+const (
+	TokenUnchecked        Defect = "token-unchecked"         // an ack is fenced by owner, execution and event number only
+	OwnerUnchecked        Defect = "owner-unchecked"         // whoever knows the token may ack; no promise is broken by this alone
+	ReleasedTokenAccepted Defect = "released-token-accepted" // an ack applies to a free instance under its last token
+	SeqUnchecked          Defect = "seq-unchecked"           // an ack applies at any event number
+	ExecutionUnchecked    Defect = "execution-unchecked"     // an ack applies to any execution
+	FinishedUnchecked     Defect = "finished-unchecked"      // finished work need not be there
+	FencedMessagesSent    Defect = "fenced-messages-sent"    // the messages of a fenced item are sent
+	FencedConsumes        Defect = "fenced-consumes"         // the consumed messages of a fenced item are removed
+	FencedAllOrNothing    Defect = "fenced-all-or-nothing"   // one fenced item fences the whole call
+	TwiceInBatchAccepted  Defect = "twice-in-batch-accepted" // two items for one instance in one call
+	TokenKeptOnRelease    Defect = "token-kept-on-release"   // abandoning and reaping leave the token as it is
+	TokenKeptOnTakeover   Defect = "token-kept-on-takeover"  // a takeover goes on under the old token
+)
+
+// Leases.
+const (
+	KeepIgnored          Defect = "keep-ignored"            // a commit always frees the instance
+	AlwaysKept           Defect = "always-kept"             // a commit never frees the instance
+	AttemptNotCounted    Defect = "attempt-not-counted"     // grants count no attempt
+	AttemptNotReset      Defect = "attempt-not-reset"       // commits do not reset the attempts
+	LeaseNotTaken        Defect = "lease-not-taken"         // a grant does not make the instance held
+	HeldGrantedAgain     Defect = "held-granted-again"      // a held instance with messages is granted once more
+	HeldNotTold          Defect = "held-not-told"           // a holder does not hear of messages
+	HeldNotRepeated      Defect = "held-not-repeated"       // a repeated fetch does not bring the news again
+	HeldGetsNewToken     Defect = "held-gets-new-token"     // telling a holder of messages changes its token
+	HeldCountsAttempt    Defect = "held-counts-attempt"     // telling a holder of messages counts an attempt
+	IdleGranted          Defect = "idle-granted"            // instances with nothing to do are granted
+	MaxIgnored           Defect = "max-ignored"             // fetches grant more than Max
+	EndedGranted         Defect = "ended-granted"           // ended instances are granted when messages are left or arrive
+	PassedOverCounts     Defect = "passed-over-counts"      // passing over an instance of another class counts an attempt
+	StartedAsleep        Defect = "started-asleep"          // a started instance is not ready until something arrives
+	ClassesIgnored       Defect = "classes-ignored"         // fetches grant items of any class
+	EmptyClassesMatchAll Defect = "empty-classes-match-all" // an empty list of classes means any
+)
+
+// Messages.
+const (
+	WakeLost                Defect = "wake-lost"                 // a message makes nothing ready
+	WakeLostOnRelease       Defect = "wake-lost-on-release"      // a commit that frees its instance forgets what has arrived
+	NewestMessageFirst      Defect = "newest-message-first"      // messages are last in, first out
+	UnnamedMessagesConsumed Defect = "unnamed-messages-consumed" // a commit removes all messages the worker has been given
+	ConsumedByAnyone        Defect = "consumed-by-anyone"        // an order number removes the message from any inbox
+	WaitsIgnored            Defect = "waits-ignored"             // external events come without being waited for
+	WaitsAccumulate         Defect = "waits-accumulate"          // a commit adds to the waits
+	MaxMessagesIgnored      Defect = "max-messages-ignored"      // all messages of a name come at once
+	OwnTargetsSkipped       Defect = "own-targets-skipped"       // messages to instances of the same call are dropped
+	RepeatedMessageCancels  Defect = "repeated-message-cancels"  // a message sent again removes the first and is not stored
+	EngineMessagesWait      Defect = "engine-messages-wait"      // engine messages stay behind while external events are waited for
+	UnknownTargetApplied    Defect = "unknown-target-applied"    // a message to an unknown instance is said to be applied
+	EndedTargetApplied      Defect = "ended-target-applied"      // a message to an ended instance is said to be applied
+)
+
+// Starts.
+const (
+	ExistsReportedApplied    Defect = "exists-reported-applied"     // a taken instance id is reported as started
+	ExistsAllOrNothing       Defect = "exists-all-or-nothing"       // items after one that exists are not created
+	RepeatedStartExists      Defect = "repeated-start-exists"       // a repeated start finds the id taken
+	RepeatedStartCreatesAnew Defect = "repeated-start-creates-anew" // a repeated start starts again
+)
+
+// Repeats.
+const (
+	RepeatedAckFenced           Defect = "repeated-ack-fenced"             // a repeated ack is fenced
+	RepeatedAckForgotten        Defect = "repeated-ack-forgotten"          // a repeated ack is fenced once a later turn is committed
+	RepeatedAckAppliedAgain     Defect = "repeated-ack-applied-again"      // a repeated ack applies again
+	RepeatedAckForgetsMessages  Defect = "repeated-ack-forgets-messages"   // a repeated ack returns no messages
+	RepeatedAckForgetsGrants    Defect = "repeated-ack-forgets-grants"     // a repeated ack grants nothing
+	RepeatedFetchGrantsAnew     Defect = "repeated-fetch-grants-anew"      // a repeated fetch does not return what it granted
+	RepeatedWorkFetchGrantsAnew Defect = "repeated-work-fetch-grants-anew" // a repeated work fetch does not return what it granted
+	RepeatedResultForgetsGrant  Defect = "repeated-result-forgets-grant"   // a repeated result does not return its grant
+)
+
+// Children, executions, grants to senders.
+const (
+	ChildConflictSwallowed Defect = "child-conflict-swallowed"    // the parent does not hear that its child's id is taken
+	ChildOfSameIDConflicts Defect = "child-of-same-i-d-conflicts" // a child that exists under the same execution id is a conflict
+	NextDropsHistory       Defect = "next-drops-history"          // continue-as-new removes the old history
+	TakeUnderLastRequest   Defect = "take-under-last-request"     // several messages for one target grant it under the last request
+	ChildLeaseIgnored      Defect = "child-lease-ignored"         // no child is born leased
+	NextClassIgnored       Defect = "next-class-ignored"          // the next execution keeps the class
+	NextDropsInbox         Defect = "next-drops-inbox"            // continue-as-new empties the inbox
+	TakeIgnored            Defect = "take-ignored"                // a sender is never granted its target
+	TakeIgnoresClass       Defect = "take-ignores-class"          // a sender is granted targets it cannot run
+	TakeStealsHeld         Defect = "take-steals-held"            // a sender is granted targets that others hold
+	TakeGrantUnreported    Defect = "take-grant-unreported"       // targets and children are leased but not returned
+)
+
+// Timers.
+const (
+	TimerEarly            Defect = "timer-early"              // timers fire before their time
+	TimerFiresTwice       Defect = "timer-fires-twice"        // timers fire again
+	CancelTimerIgnored    Defect = "cancel-timer-ignored"     // cancelled timers fire
+	TimersBeyondBoundLost Defect = "timers-beyond-bound-lost" // timers beyond the bound of one call are lost
+	PulseFiresNothing     Defect = "pulse-fires-nothing"      // a pulse fires no timers
+	NextTimerLatest       Defect = "next-timer-latest"        // a pulse reports the latest timer
+)
+
+// Work.
+const (
+	BornLeasedQueued          Defect = "born-leased-queued"           // work born leased is in the queue
+	WorkDeliveredTwice        Defect = "work-delivered-twice"         // leased work is granted again
+	NewestWorkFirst           Defect = "newest-work-first"            // work is last in, first out
+	WorkMaxIgnored            Defect = "work-max-ignored"             // work fetches grant more than Max
+	WorkClassesIgnored        Defect = "work-classes-ignored"         // work of any class is granted
+	WorkDelayIgnored          Defect = "work-delay-ignored"           // abandoned work is back at once
+	WorkTokenUnchecked        Defect = "work-token-unchecked"         // a result needs no lease
+	ReleasedWorkTokenAccepted Defect = "released-work-token-accepted" // a result is applied to queued work under its last token
+	WorkAttemptNotCounted     Defect = "work-attempt-not-counted"     // grants of work count no attempt
+	WorkTokenKeptOnRelease    Defect = "work-token-kept-on-release"   // released work keeps its token
+	WorkResultsAllOrNothing   Defect = "work-results-all-or-nothing"  // one result that is gone stops the call
+	CancelWorkIgnored         Defect = "cancel-work-ignored"          // cancelled work stays
+	CancelLeasedIgnored       Defect = "cancel-leased-ignored"        // cancelled work stays if it is leased
+	FinishedWorkKept          Defect = "finished-work-kept"           // work with a result is not removed
+	ResultLost                Defect = "result-lost"                  // a result reaches no inbox
+	LateResultApplied         Defect = "late-result-applied"          // results for ended instances and earlier executions are applied
+	CachedExecutionIgnored    Defect = "cached-execution-ignored"     // turns are left out though another execution was cached
+)
+
+// Abandon and park.
+const (
+	DelayIgnored          Defect = "delay-ignored"           // abandoned instances are back at once
+	UndoAttemptIgnored    Defect = "undo-attempt-ignored"    // an undone attempt counts
+	AttemptAlwaysUndone   Defect = "attempt-always-undone"   // no abandoned attempt counts
+	AbandonTokenUnchecked Defect = "abandon-token-unchecked" // anybody can abandon
+	AbandonDropsMessages  Defect = "abandon-drops-messages"  // abandoning loses unread messages
+	ParkIgnored           Defect = "park-ignored"            // parked instances are granted
+	ResumeKeepsAttempts   Defect = "resume-keeps-attempts"   // resuming does not reset attempts
+	ResumeReleasesHeld    Defect = "resume-releases-held"    // resuming takes the lease from a holder
+)
+
+// Liveness.
+const (
+	BeatStandsStill   Defect = "beat-stands-still"   // beats do not change
+	StaleAtOnce       Defect = "stale-at-once"       // every other worker is stale
+	LostRevived       Defect = "lost-revived"        // a lost worker is made known again
+	ReapIgnoresBeat   Defect = "reap-ignores-beat"   // a worker is reaped though it has beaten
+	ReapTouchesAll    Defect = "reap-touches-all"    // reaping one worker releases the items of all
+	ReapKeepsWork     Defect = "reap-keeps-work"     // reaping leaves work items leased
+	ReapUndoesAttempt Defect = "reap-undoes-attempt" // reaping does not count the attempt
+	RetireForgetsOnly Defect = "retire-forgets-only" // a retired worker's items stay leased
+	ReadyAlways       Defect = "ready-always"        // the Ready flags are always set
+	ReadyNever        Defect = "ready-never"         // the Ready flags are never set
+	DoneListsRunning  Defect = "done-lists-running"  // running instances are reported done
+)
+
+// Reads and values.
+const (
+	HistoryOutOfOrder          Defect = "history-out-of-order"          // history comes newest first
+	HistoryOmittedForStrangers Defect = "history-omitted-for-strangers" // grants carry no history
+	HistoryFromIgnored         Defect = "history-from-ignored"          // history is always read from the beginning
+	MaxBytesIgnored            Defect = "max-bytes-ignored"             // history is always read to the end
+	LastTurnIsFirst            Defect = "last-turn-is-first"            // the last turn shown is the first
+	ListOldestFirst            Defect = "list-oldest-first"             // lists are oldest first
+	ListSkipsAtPageEnd         Defect = "list-skips-at-page-end"        // a row is lost between two pages
+	ListStatusIgnored          Defect = "list-status-ignored"           // lists are not filtered by status
+	ListParkedIgnored          Defect = "list-parked-ignored"           // lists are not filtered by parking
+	ListNameIgnored            Defect = "list-name-ignored"             // lists are not filtered by name
+	ListLimitIgnored           Defect = "list-limit-ignored"            // lists are unbounded
+	PrefixIsPattern            Defect = "prefix-is-pattern"             // an underscore in a prefix matches anything
+	ClassAlwaysNew             Defect = "class-always-new"              // registering a class again makes another
+	ClassTagIgnored            Defect = "class-tag-ignored"             // classes that differ in the tag are one
+	TextUnchecked              Defect = "text-unchecked"                // any text is accepted
+	NeverNotifies              Defect = "never-notifies"                // nobody is notified of anything
+)

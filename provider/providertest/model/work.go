@@ -1,0 +1,141 @@
+package model
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+// FetchWorkItems implements provider.Provider.
+func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
+	s, err := p.enter(ctx, "fetch_work_items")
+	if err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	return s.claimWork(req.Worker, req.Request, req.Max, req.Classes), nil
+}
+
+// claimWork leases queued items, oldest first; what the same request has leased before comes first.
+func (s *Store) claimWork(w provider.WorkerID, request provider.Token, most int, classes []provider.ClassID) []provider.WorkItem {
+	if most <= 0 {
+		return nil
+	}
+	all := make([]*work, 0, len(s.work))
+	for _, k := range s.work {
+		all = append(all, k)
+	}
+	slices.SortFunc(all, func(a, b *work) int { return cmp.Or(a.due.Compare(b.due), cmp.Compare(a.order, b.order)) })
+	if s.broken(NewestWorkFirst) {
+		slices.Reverse(all)
+	}
+	var items []provider.WorkItem
+	give := func(k *work) {
+		items = append(items, provider.WorkItem{WorkKey: k.WorkKey, InstanceID: s.instances[k.Ref].id, Class: k.class,
+			Input: slices.Clone(k.input), Token: k.token, Attempt: k.attempt})
+	}
+	for _, k := range all {
+		if k.owner == w && k.token == request && !s.broken(RepeatedWorkFetchGrantsAnew) {
+			give(k)
+		}
+	}
+	for _, k := range all {
+		full := len(items) >= most && !s.broken(WorkMaxIgnored)
+		queued := k.owner == 0 || s.broken(WorkDeliveredTwice)
+		served := s.serves(classes, k.class) || s.broken(WorkClassesIgnored)
+		if full || !queued || !served || (k.due.After(s.now()) && !s.broken(WorkDelayIgnored)) {
+			continue
+		}
+		k.owner, k.token = w, request
+		if !s.broken(WorkAttemptNotCounted) {
+			k.attempt++
+		}
+		give(k)
+	}
+	return items
+}
+
+// AckWorkItems implements provider.Provider.
+func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkRequest) (*provider.AckReply, error) {
+	s, err := p.enter(ctx, "ack_work_items")
+	if err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	reply := &provider.AckReply{Results: make([]provider.AckResult, len(req.Items)), Now: s.now()}
+	var grants []int // items whose instance is granted
+	for n := range req.Items {
+		it := &req.Items[n]
+		i := s.instances[it.Ref]
+		status := s.finishWork(req.Worker, it)
+		if s.broken(WorkResultsAllOrNothing) && status == provider.Gone {
+			for m := range reply.Results {
+				reply.Results[m].Status = provider.Gone
+			}
+			return reply, nil
+		}
+		reply.Results[n] = provider.AckResult{Status: status, Ref: it.Ref}
+		granted := i != nil && i.owner == req.Worker && i.owner != 0 && i.token == it.Request && !s.broken(RepeatedResultForgetsGrant)
+		serves := i != nil && (s.serves(req.Serves, i.class) || s.broken(TakeIgnoresClass))
+		switch {
+		case status == provider.Gone && granted:
+			reply.Results[n].Status = provider.Applied
+			grants = append(grants, n)
+		case status == provider.Applied && it.Take && serves && s.mayTake(i):
+			s.lease(i, req.Worker, it.Request)
+			grants = append(grants, n)
+		}
+	}
+	for _, n := range grants {
+		it := &req.Items[n]
+		i := s.instances[it.Ref]
+		item := s.grant(i, req.Worker)
+		item.HistoryOmitted = false
+		item.History = turnsOf(i.current(), 0)
+		if it.CachedExecution == i.execution || s.broken(CachedExecutionIgnored) {
+			item.History = turnsOf(i.current(), it.CachedSeq)
+		}
+		reply.Granted = append(reply.Granted, item)
+	}
+	reply.Work = s.claimWork(req.Worker, req.ClaimRequest, req.ClaimWork, req.WorkClasses)
+	return reply, nil
+}
+
+// finishWork records the result of one work item.
+func (s *Store) finishWork(w provider.WorkerID, it *provider.AckWorkItem) provider.ItemStatus {
+	k, i := s.work[it.WorkKey], s.instances[it.Ref]
+	if k == nil || !s.heldUnder(k, it.Token) {
+		return provider.Gone
+	}
+	if !s.broken(FinishedWorkKept) {
+		delete(s.work, it.WorkKey)
+	}
+	if (i.status.Terminal() || i.execution != it.Execution) && !s.broken(LateResultApplied) {
+		return provider.Gone
+	}
+	if s.broken(ResultLost) {
+		return provider.Applied
+	}
+	s.deliver(i, provider.Message{Kind: provider.MessageActivityDone, Execution: it.Execution,
+		ID: fmt.Sprintf("w%d.%d", it.Event, it.Execution), Body: slices.Clone(it.Body)})
+	return provider.Applied
+}
+
+// heldUnder reports whether a work item is leased under the token.
+func (s *Store) heldUnder(k *work, token provider.Token) bool {
+	held := k.owner != 0 || s.broken(ReleasedWorkTokenAccepted)
+	return held && k.token == token || s.broken(WorkTokenUnchecked)
+}
+
+// releaseWork puts a work item back into the queue.
+func (s *Store) releaseWork(k *work, due time.Time) {
+	k.owner, k.due = 0, due
+	s.notify(0, provider.Notification{Kind: provider.NotifyWork})
+	if !s.broken(WorkTokenKeptOnRelease) {
+		k.token = provider.NewToken()
+	}
+}

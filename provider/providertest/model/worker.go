@@ -1,0 +1,216 @@
+package model
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+// AbandonItems implements provider.Provider.
+func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonRequest) error {
+	s, err := p.enter(ctx, "abandon_items")
+	if err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	for _, a := range req.Instances {
+		i := s.instances[a.Ref]
+		if i == nil || i.status.Terminal() || ((i.owner == 0 || i.token != a.Token) && !s.broken(AbandonTokenUnchecked)) {
+			continue
+		}
+		s.release(i, s.now().Add(a.Delay))
+		if a.UndoAttempt && i.attempt > 0 && !s.broken(UndoAttemptIgnored) || s.broken(AttemptAlwaysUndone) && i.attempt > 0 {
+			i.attempt--
+		}
+		if a.Park != nil {
+			i.parked, i.readyAt = slices.Clone(a.Park), s.now()
+		}
+		if s.broken(AbandonDropsMessages) {
+			i.inbox = nil
+		}
+	}
+	for _, a := range req.Work {
+		k := s.work[a.WorkKey]
+		if k == nil || ((k.owner == 0 || k.token != a.Token) && !s.broken(AbandonTokenUnchecked)) {
+			continue
+		}
+		s.releaseWork(k, s.now().Add(a.Delay))
+		if a.UndoAttempt && k.attempt > 0 && !s.broken(UndoAttemptIgnored) {
+			k.attempt--
+		}
+	}
+	return nil
+}
+
+// ResumeInstances implements provider.Provider.
+func (p *Provider) ResumeInstances(ctx context.Context, instanceIDs []string) ([]provider.ItemStatus, error) {
+	s, err := p.enter(ctx, "resume_instances", instanceIDs...)
+	if err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	statuses := make([]provider.ItemStatus, len(instanceIDs))
+	for n, id := range instanceIDs {
+		i := s.ids[id]
+		switch {
+		case i == nil:
+			statuses[n] = provider.NotFound
+		case i.status.Terminal():
+			statuses[n] = provider.Gone
+		default:
+			statuses[n] = provider.Applied
+			if i.parked != nil || s.broken(ResumeReleasesHeld) {
+				i.parked, i.readyAt, i.owner = nil, s.now(), 0
+				if !s.broken(ResumeKeepsAttempts) {
+					i.attempt = 0
+				}
+			}
+		}
+	}
+	return statuses, nil
+}
+
+// Pulse implements provider.Provider.
+func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*provider.PulseReply, error) {
+	s, err := p.enter(ctx, "pulse", append([]string{req.Name}, req.Watch...)...)
+	if err != nil {
+		return nil, err
+	}
+	defer s.mu.Unlock()
+	r := &provider.PulseReply{Now: s.now()}
+	r.Lost = s.beat(req)
+	for _, b := range req.Reap {
+		w := s.workers[b.Worker]
+		if w != nil && (w.beat == b.Beat || s.broken(ReapIgnoresBeat)) {
+			s.forget(b.Worker)
+		}
+	}
+	if !s.broken(PulseFiresNothing) {
+		s.fireTimers()
+	}
+	for id, w := range s.workers {
+		if id != req.Worker && (w.at.Add(req.TTL).Before(s.now()) || s.broken(StaleAtOnce)) {
+			r.Stale = append(r.Stale, provider.Beat{Worker: id, Beat: w.beat})
+		}
+	}
+	s.lookAround(req, r)
+	return r, nil
+}
+
+// beat notes that the worker lives and reports whether it is lost.
+func (s *Store) beat(req *provider.PulseRequest) (lost bool) {
+	if req.Worker == 0 {
+		return false
+	}
+	w := s.workers[req.Worker]
+	if w == nil {
+		if !req.Join && !s.broken(LostRevived) {
+			return true
+		}
+		w = &worker{}
+		s.workers[req.Worker] = w
+	}
+	w.at = s.now()
+	if !s.broken(BeatStandsStill) {
+		w.beat++
+	}
+	return false
+}
+
+// forget releases all that a worker holds.
+func (s *Store) forget(id provider.WorkerID) {
+	delete(s.workers, id)
+	for _, i := range s.instances {
+		if (i.owner == id || s.broken(ReapTouchesAll)) && i.owner != 0 {
+			s.release(i, s.now())
+			if s.broken(ReapUndoesAttempt) && i.attempt > 0 {
+				i.attempt--
+			}
+		}
+	}
+	for _, k := range s.work {
+		if (k.owner == id || s.broken(ReapTouchesAll)) && k.owner != 0 && !s.broken(ReapKeepsWork) {
+			s.releaseWork(k, s.now())
+		}
+	}
+}
+
+// lookAround fills in what a pulse says about instances, work and timers.
+func (s *Store) lookAround(req *provider.PulseRequest, r *provider.PulseReply) {
+	for _, i := range s.instances {
+		if !s.serves(req.Classes, i.class) {
+			continue
+		}
+		news := i.owner == req.Worker && i.owner != 0 &&
+			slices.ContainsFunc(s.usable(i), func(m provider.Message) bool { return m.Order > i.told })
+		r.OrchestrationsReady = r.OrchestrationsReady || s.ready(i) || news
+	}
+	for _, k := range s.work {
+		if k.owner == 0 && s.serves(req.WorkClasses, k.class) && !k.due.After(s.now()) {
+			r.WorkReady = true
+		}
+	}
+	if s.broken(ReadyAlways) {
+		r.OrchestrationsReady, r.WorkReady = true, true
+	}
+	if s.broken(ReadyNever) {
+		r.OrchestrationsReady, r.WorkReady = false, false
+	}
+	for _, at := range s.timers {
+		if r.NextTimer.IsZero() || at.Before(r.NextTimer) != s.broken(NextTimerLatest) {
+			r.NextTimer = at
+		}
+	}
+	for _, id := range req.Watch {
+		if i := s.ids[id]; i != nil && (i.status.Terminal() || s.broken(DoneListsRunning)) {
+			r.Done = append(r.Done, s.state(i, true))
+		}
+	}
+}
+
+// timersPerCall bounds the timers one call fires.
+const timersPerCall = 500
+
+// fireTimers moves due timers into the inboxes.
+func (s *Store) fireTimers() {
+	var due []timerKey
+	for k, at := range s.timers {
+		if !at.After(s.now()) || s.broken(TimerEarly) {
+			due = append(due, k)
+		}
+	}
+	slices.SortFunc(due, func(a, b timerKey) int { return s.timers[a].Compare(s.timers[b]) })
+	lost := due[min(len(due), timersPerCall):]
+	for _, k := range due[:min(len(due), timersPerCall)] {
+		if i := s.instances[k.Ref]; !i.status.Terminal() || s.broken(EndedGranted) {
+			s.deliver(i, provider.Message{Kind: provider.MessageTimerFired, Execution: k.execution, Event: k.event,
+				ID: "", At: s.timers[k]})
+		}
+		if s.broken(TimerFiresTwice) && s.timers[k].Before(s.now().Add(-time.Millisecond)) {
+			s.timers[k] = s.now()
+			continue
+		}
+		delete(s.timers, k)
+	}
+	if s.broken(TimersBeyondBoundLost) {
+		for _, k := range lost {
+			delete(s.timers, k)
+		}
+	}
+}
+
+// RetireWorker implements provider.Provider.
+func (p *Provider) RetireWorker(ctx context.Context, id provider.WorkerID) error {
+	s, err := p.enter(ctx, "retire_worker")
+	if err != nil {
+		return err
+	}
+	defer s.mu.Unlock()
+	if !s.broken(RetireForgetsOnly) {
+		s.forget(id)
+	}
+	delete(s.workers, id)
+	return nil
+}
