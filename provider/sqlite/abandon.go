@@ -1,0 +1,112 @@
+package sqlite
+
+import (
+	"context"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+// dueIfReady is the due time, the parameter ?1, of a free instance that has something to do, else null.
+const dueIfReady = `CASE WHEN next_seq = 1 OR EXISTS (SELECT 1 FROM inbox m WHERE m.iid = instance.id AND
+	(m.name IS NULL OR m.name IN (SELECT value FROM json_each(instance.waits)))) THEN ?1 END`
+
+const (
+	releaseInstance = `UPDATE instance SET owner = NULL, token = ?4, attempt = max(attempt - ?5, 0),
+	due = CASE WHEN ?6 IS NULL THEN ` + dueIfReady + ` END, parked = ?6
+ WHERE id = ?2 AND token = ?3 AND owner IS NOT NULL`
+	releaseWork = `UPDATE work SET owner = NULL, token = ?5, attempt = max(attempt - ?6, 0), due = ?7
+ WHERE iid = ?1 AND execution = ?2 AND event = ?3 AND token = ?4 AND owner IS NOT NULL`
+)
+
+// AbandonItems implements provider.Provider.
+func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonRequest) error {
+	const op = "abandon_items"
+	var texts textCheck
+	for n := range req.Instances {
+		texts.documents(req.Instances[n].Park)
+	}
+	if err := texts.problem(op); err != nil {
+		return err
+	}
+	items := len(req.Instances) + len(req.Work)
+	if items == 0 {
+		return nil
+	}
+	return p.write(ctx, op, items, lease, func(t *tx) {
+		for n := range req.Instances {
+			a := &req.Instances[n]
+			if t.exec(releaseInstance, t.after(a.Delay), a.Row, a.Token, provider.NewToken(), a.UndoAttempt,
+				text(a.Park)) > 0 {
+				t.effects.ready = t.effects.ready || a.Park == nil
+			}
+		}
+		for n := range req.Work {
+			a := &req.Work[n]
+			if t.exec(releaseWork, a.Row, a.Execution, a.Event, a.Token, provider.NewToken(), a.UndoAttempt,
+				t.after(a.Delay)) > 0 {
+				t.effects.queued = true
+			}
+		}
+	})
+}
+
+const resume = `UPDATE instance SET parked = NULL, attempt = 0, due = ` + dueIfReady + ` WHERE id = ?2`
+
+// ResumeInstances implements provider.Provider.
+func (p *Provider) ResumeInstances(ctx context.Context, instanceIDs []string) ([]provider.ItemStatus, error) {
+	const op = "resume_instances"
+	if err := checkNames(op, instanceIDs...); err != nil {
+		return nil, err
+	}
+	statuses := make([]provider.ItemStatus, len(instanceIDs))
+	if len(instanceIDs) == 0 {
+		return statuses, nil
+	}
+	err := p.write(ctx, op, len(instanceIDs), durable, func(t *tx) {
+		for n, id := range instanceIDs {
+			i := t.instanceNamed(id)
+			switch {
+			case i == nil:
+				statuses[n] = provider.NotFound
+			case !i.running():
+				statuses[n] = provider.Gone
+			default:
+				statuses[n] = provider.Applied
+				if i.parked {
+					t.exec(resume, t.now, i.row)
+					t.effects.ready = true
+				}
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return statuses, nil
+}
+
+const (
+	forgetWorker     = `DELETE FROM worker WHERE id = ?`
+	releaseInstances = `UPDATE instance SET owner = NULL, token = ?3, due = ` + dueIfReady + ` WHERE owner = ?2`
+	// The due time of work stays: it has waited longest.
+	releaseAllWork = `UPDATE work SET owner = NULL, token = ?2 WHERE owner = ?1`
+)
+
+// RetireWorker implements provider.Provider.
+func (p *Provider) RetireWorker(ctx context.Context, worker provider.WorkerID) error {
+	return p.write(ctx, "retire_worker", 1, lease, func(t *tx) {
+		t.exec(forgetWorker, worker)
+		t.releaseAll(worker)
+	})
+}
+
+// releaseAll takes from a worker what it holds. Nobody knows the new token.
+func (t *tx) releaseAll(worker provider.WorkerID) {
+	delete(t.w.lastTold, int64(worker))
+	if t.exec(releaseInstances, t.now, worker, provider.NewToken()) > 0 {
+		t.effects.ready = true
+	}
+	if t.exec(releaseAllWork, worker, provider.NewToken()) > 0 {
+		t.effects.queued = true
+	}
+}

@@ -1,0 +1,130 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+const maxStale = 100 // workers reported by one pulse
+
+const (
+	joinWorker = `INSERT INTO worker (id, name, beat) VALUES (?1, ?2, ?3)
+ON CONFLICT (id) DO UPDATE SET name = ?2, beat = max(beat + 1, ?3)`
+	beatWorker   = `UPDATE worker SET beat = max(beat + 1, ?2) WHERE id = ?1`
+	reapWorker   = `DELETE FROM worker WHERE id = ? AND beat = ?`
+	staleWorkers = `SELECT id, beat FROM worker WHERE beat < ? AND id <> ? ORDER BY beat LIMIT ?`
+	nextTimer    = `SELECT fire_at FROM timer ORDER BY fire_at LIMIT 1`
+	anyReady     = `SELECT 1 FROM instance INDEXED BY instance_ready
+ WHERE owner IS NULL AND class = ? AND due <= ? LIMIT 1`
+	anyTold = `SELECT 1 FROM instance INDEXED BY instance_told WHERE owner = ? AND due <= ? LIMIT 1`
+	anyWork = `SELECT 1 FROM work INDEXED BY work_queue WHERE owner IS NULL AND class = ? AND due <= ? LIMIT 1`
+)
+
+// Pulse implements provider.Provider.
+func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*provider.PulseReply, error) {
+	const op = "pulse"
+	if err := checkNames(op, append([]string{req.Name}, req.Watch...)...); err != nil {
+		return nil, err
+	}
+	var reply *provider.PulseReply
+	err := p.write(ctx, op, 1, lease, func(t *tx) {
+		reply = &provider.PulseReply{Now: timeOf(t.now)}
+		if req.Worker != 0 {
+			t.beat(req, reply)
+		}
+		if !reply.Lost {
+			t.lookAround(req, reply)
+		}
+		if len(req.Watch) > 0 {
+			t.states(endedStatesByID, args{namesList(req.Watch)}, func(s provider.InstanceState) {
+				reply.Done = append(reply.Done, s)
+			})
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return reply, nil
+}
+
+func (t *tx) beat(req *provider.PulseRequest, reply *provider.PulseReply) {
+	if req.Join {
+		t.exec(joinWorker, req.Worker, req.Name, t.now)
+		return
+	}
+	reply.Lost = t.exec(beatWorker, req.Worker, t.now) == 0
+}
+
+// lookAround does the work of a pulse that is not the caller's own: dead workers, due timers, ready items.
+func (t *tx) lookAround(req *provider.PulseRequest, reply *provider.PulseReply) {
+	for _, dead := range req.Reap {
+		if dead.Worker != req.Worker && t.exec(reapWorker, dead.Worker, dead.Beat) > 0 {
+			t.releaseAll(dead.Worker)
+		}
+	}
+	if req.TTL > 0 {
+		since := t.now - req.TTL.Microseconds()
+		t.each(staleWorkers, args{since, req.Worker, maxStale}, func(rows *sql.Rows) error {
+			var b provider.Beat
+			err := rows.Scan(&b.Worker, &b.Beat)
+			reply.Stale = append(reply.Stale, b)
+			return err
+		})
+	}
+	t.fireTimers()
+	var next int64
+	if t.first(nextTimer, nil, &next) {
+		reply.NextTimer = timeOf(next)
+	}
+	reply.OrchestrationsReady = t.anyOf(anyReady, req.Classes)
+	if !reply.OrchestrationsReady && req.Worker != 0 {
+		var one int
+		reply.OrchestrationsReady = t.first(anyTold, args{req.Worker, t.now}, &one)
+	}
+	reply.WorkReady = t.anyOf(anyWork, req.WorkClasses)
+}
+
+// anyOf reports whether a query finds something for one of the classes.
+func (t *tx) anyOf(query string, classes []provider.ClassID) bool {
+	for _, class := range classes {
+		var one int
+		if t.first(query, args{class, t.now}, &one) {
+			return true
+		}
+	}
+	return false
+}
+
+const (
+	maxFired  = 500 // timers fired by one call
+	dueTimers = `SELECT iid, execution, event, fire_at FROM timer WHERE fire_at <= ? ORDER BY fire_at LIMIT ?`
+	fireTimer = `INSERT INTO inbox (iid, name, kind, execution, event, message_id, body, at)
+VALUES (?, NULL, ?, ?, ?, '', NULL, ?)`
+)
+
+// fireTimers turns due timers into messages. Those of an execution that is over are dropped.
+func (t *tx) fireTimers() {
+	type timer struct {
+		row              int64
+		execution, event int32
+		fireAt           int64
+	}
+	var due []timer
+	t.each(dueTimers, args{t.now, maxFired}, func(rows *sql.Rows) error {
+		var d timer
+		err := rows.Scan(&d.row, &d.execution, &d.event, &d.fireAt)
+		due = append(due, d)
+		return err
+	})
+	for _, d := range due {
+		t.exec(deleteTimer, d.row, d.execution, d.event)
+		i := t.instanceAt(d.row)
+		if i == nil || !i.running() || i.execution != d.execution {
+			continue
+		}
+		t.exec(fireTimer, d.row, provider.MessageTimerFired, d.execution, d.event, d.fireAt)
+		t.hint(i, t.now)
+	}
+}

@@ -1,0 +1,46 @@
+package sqlite
+
+import (
+	"database/sql"
+	"testing"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+// scanInto returns a scan function for one row.
+func scanInto(dest ...any) func(*sql.Rows) error {
+	return func(rows *sql.Rows) error { return rows.Scan(dest...) }
+}
+
+// TestViews checks what a person with the sqlite3 shell sees.
+func TestViews(t *testing.T) {
+	p, err := Open(t.Context(), Memory, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	classes, err := p.RegisterClasses(t.Context(), []provider.Class{{Kind: provider.ClassOrchestration, Name: "flow"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.StartOrchestrations(t.Context(), &provider.StartRequest{Items: []provider.StartItem{{
+		NewInstance: provider.NewInstance{InstanceID: "x", ExecutionID: provider.NewExecutionID(), Class: classes[0]},
+		First: &provider.Commit{Request: 1, EventCount: 2, Status: provider.StatusCompleted,
+			Events: []byte(`[{"type":"ExecutionStarted","name":"flow\u0000"},{"type":"ExecutionCompleted"}]`)},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var orchestration, status, ended string
+	err = p.read(t.Context(), "test", 1, `SELECT orchestration, status, ended_at FROM instances WHERE instance_id = 'x'`,
+		nil, scanInto(&orchestration, &status, &ended))
+	if err != nil || orchestration != "flow" || status != "completed" || ended == "" {
+		t.Error(orchestration, status, ended, err)
+	}
+	var types string
+	err = p.read(t.Context(), "test", 1,
+		`SELECT group_concat(event || ' ' || type) FROM history_events WHERE instance_id = 'x'`, nil, scanInto(&types))
+	if err != nil || types != "0 ExecutionStarted,1 ExecutionCompleted" {
+		t.Error(types, err)
+	}
+}
