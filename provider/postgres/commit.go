@@ -1,0 +1,343 @@
+package postgres
+
+import (
+	"context"
+	"sort"
+	"strings"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+// effectColumns gathers what the commits of a call do beside their turns; the order is that of the type effects.
+type effectColumns struct {
+	parts  int
+	work   [5]*column
+	cancel [2]*column
+	timer  [3]*column
+	stop   [2]*column
+	child  [12]*column
+	msg    [9]*column
+	serves []provider.ClassID
+}
+
+// effectFields is how many fields the type effects has.
+const effectFields = 34
+
+func newEffects(parts int, serves []provider.ClassID) *effectColumns {
+	e := &effectColumns{parts: parts, serves: serves}
+	fill := func(to []*column, oids ...uint32) {
+		for i := range to {
+			to[i] = newColumn(oids[i], 1)
+		}
+	}
+	fill(e.work[:], oidInt4, oidInt4, oidInt4, oidBool, oidJSON)
+	fill(e.cancel[:], oidInt4, oidInt4)
+	fill(e.timer[:], oidInt4, oidInt4, oidTimestamp)
+	fill(e.stop[:], oidInt4, oidInt4)
+	fill(e.child[:], oidInt4, oidInt2, oidText, oidUUID, oidInt4, oidBool, oidBool, oidText, oidInt4, oidInt4, oidJSON, oidJSON)
+	fill(e.msg[:], oidInt4, oidInt2, oidText, oidInt2, oidInt4, oidText, oidText, oidJSON, oidBool)
+	return e
+}
+
+// add takes over the effects of the item with the given number.
+func (e *effectColumns) add(item int32, c *provider.Commit) {
+	for i := range c.Work {
+		w := &c.Work[i]
+		e.work[0].int4(item)
+		e.work[1].int4(w.Event)
+		e.work[2].int4(int32(w.Class))
+		e.work[3].bool(w.Lease)
+		e.work[4].bytes(w.Input)
+	}
+	for _, event := range c.CancelWork {
+		e.cancel[0].int4(item)
+		e.cancel[1].int4(event)
+	}
+	for _, t := range c.Timers {
+		e.timer[0].int4(item)
+		e.timer[1].int4(t.Event)
+		e.timer[2].time(t.FireAt)
+	}
+	for _, event := range c.CancelTimers {
+		e.stop[0].int4(item)
+		e.stop[1].int4(event)
+	}
+	for i := range c.Children {
+		e.addChild(item, &c.Children[i])
+	}
+	for i := range c.Messages {
+		m := &c.Messages[i]
+		e.msg[0].int4(item)
+		e.msg[1].int2(provider.PartitionOf(m.Target, e.parts))
+		e.msg[2].text(m.Target)
+		e.msg[3].int2(int16(m.Kind))
+		e.msg[4].int4(m.Execution)
+		e.msg[5].text(inboxName(m))
+		e.msg[6].text(m.ID)
+		e.msg[7].bytes(m.Body)
+		e.msg[8].bool(m.Take)
+	}
+}
+
+func (e *effectColumns) addChild(item int32, c *provider.NewInstance) {
+	e.child[0].int4(item)
+	e.child[1].int2(provider.PartitionOf(c.InstanceID, e.parts))
+	e.child[2].text(c.InstanceID)
+	e.child[3].uuid(c.ExecutionID)
+	e.child[4].int4(int32(c.Class))
+	e.child[5].bool(c.Watch)
+	e.child[6].bool(c.Lease)
+	parentColumns(e.child[7], e.child[8], e.child[9], c.Parent)
+	e.child[10].bytes(c.Events)
+	e.child[11].bytes(c.ExistsBody)
+}
+
+func parentColumns(id, execution, event *column, parent *provider.Parent) {
+	if parent == nil {
+		id.null()
+		execution.null()
+		event.null()
+		return
+	}
+	id.text(parent.InstanceID)
+	execution.int4(parent.Execution)
+	event.int4(parent.Event)
+}
+
+// inboxName is the name a message is stored under. Messages of the engine have none, and the reader finds them by that;
+// so an external event needs one, even if its name is empty: see storedName.
+func inboxName(m *provider.NewMessage) string {
+	if m.Kind == provider.MessageExternalEvent {
+		return storedName(m.Name)
+	}
+	return ""
+}
+
+// storedName makes the empty name of an event representable: a name of nothing but U+0001 gets one more of them.
+func storedName(name string) string {
+	if strings.Trim(name, "\x01") == "" {
+		return name + "\x01"
+	}
+	return name
+}
+
+// givenName is the inverse of storedName.
+func givenName(stored string) string {
+	if strings.Trim(stored, "\x01") == "" && stored != "" {
+		return stored[1:]
+	}
+	return stored
+}
+
+// append adds the parameters; all are null if there are no effects.
+func (e *effectColumns) append(params []param) []param {
+	some := false
+	for _, group := range [][]*column{e.work[:], e.cancel[:], e.timer[:], e.stop[:], e.child[:], e.msg[:]} {
+		for _, c := range group {
+			some = some || c.n > 0
+			params = append(params, c.param())
+		}
+	}
+	if !some || e.msg[0].n == 0 {
+		return append(params, param{oid: arrayOf[oidInt4]})
+	}
+	return append(params, classesParam(e.serves))
+}
+
+// turnColumns gathers the turns of a call; they are the same in a start and in an ack.
+type turnColumns struct {
+	request, status, keep, waits, count, events *column
+	nextID, nextClass, nextEvents               *column
+}
+
+func newTurns(n int) *turnColumns {
+	return &turnColumns{
+		request: newColumn(oidInt8, n), status: newColumn(oidInt2, n), keep: newColumn(oidBool, n),
+		waits: newColumn(oidText, n), count: newColumn(oidInt4, n), events: newColumn(oidJSON, n),
+		nextID: newColumn(oidUUID, n), nextClass: newColumn(oidInt4, n), nextEvents: newColumn(oidJSON, n),
+	}
+}
+
+func (t *turnColumns) add(c *provider.Commit) {
+	t.request.int8(int64(c.Request))
+	t.status.int2(int16(c.Status))
+	t.keep.bool(c.Keep && !c.Status.Terminal())
+	if len(c.Waits) > 0 {
+		t.waits.text(waitsLiteral(c.Waits))
+	} else {
+		t.waits.null()
+	}
+	t.count.int4(c.EventCount)
+	t.events.bytes(c.Events)
+	if c.Next != nil && c.Status == provider.StatusContinuedAsNew {
+		t.nextID.uuid(c.Next.ExecutionID)
+		t.nextClass.int4(int32(c.Next.Class))
+		t.nextEvents.bytes(c.Next.Events)
+	} else {
+		t.nextID.null()
+		t.nextClass.null()
+		t.nextEvents.null()
+	}
+}
+
+func (t *turnColumns) append(params []param) []param {
+	return append(params, t.status.param(), t.keep.param(), t.waits.paramIfAny(), t.count.param(), t.events.param(),
+		t.nextID.paramIfAny(), t.nextClass.paramIfAny(), t.nextEvents.paramIfAny())
+}
+
+func checkCommit(op string, c *provider.Commit) error {
+	switch {
+	case c.Request == 0:
+		return giveUp(op, "a commit has no request id")
+	case c.EventCount < 1 || len(c.Events) == 0:
+		return giveUp(op, "a commit has no events")
+	case c.Status > provider.StatusContinuedAsNew:
+		return giveUp(op, "a commit has the unknown status %d", c.Status)
+	case (c.Status == provider.StatusContinuedAsNew) != (c.Next != nil):
+		return giveUp(op, "a commit continues as new without the next execution, or the other way round")
+	}
+	return nil
+}
+
+var startFunction = function{name: "start_orchestrations_v1", effectsAt: 18, effects: effectFields}
+
+// StartOrchestrations implements provider.Provider.
+func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartRequest) (*provider.AckReply, error) {
+	op := startFunction.name
+	n := len(req.Items)
+	reply := &provider.AckReply{Results: make([]provider.AckResult, n)}
+	if n == 0 {
+		return reply, nil
+	}
+	order := make([]int, n) // item numbers in the order of their keys, which is the order of locks
+	parts := make([]int16, n)
+	for i := range req.Items {
+		item := &req.Items[i]
+		order[i], parts[i] = i, provider.PartitionOf(item.InstanceID, p.parts)
+		switch {
+		case item.InstanceID == "":
+			return nil, giveUp(op, "an instance has no id")
+		case item.First != nil && req.Worker == 0:
+			return nil, giveUp(op, "an eager start needs a worker")
+		case item.First != nil:
+			if err := checkCommit(op, item.First); err != nil {
+				return nil, err
+			}
+		}
+	}
+	sort.SliceStable(order, func(a, b int) bool {
+		i, j := order[a], order[b]
+		if parts[i] != parts[j] {
+			return parts[i] < parts[j]
+		}
+		return req.Items[i].InstanceID < req.Items[j].InstanceID
+	})
+
+	part, id, execution := newColumn(oidInt2, n), newColumn(oidText, n), newColumn(oidUUID, n)
+	class, watch := newColumn(oidInt4, n), newColumn(oidBool, n)
+	parentID, parentExecution, parentEvent := newColumn(oidText, n), newColumn(oidInt4, n), newColumn(oidInt4, n)
+	turns, effects := newTurns(n), newEffects(p.parts, nil)
+	for k, i := range order {
+		item := &req.Items[i]
+		part.int2(parts[i])
+		id.text(item.InstanceID)
+		execution.uuid(item.ExecutionID)
+		class.int4(int32(item.Class))
+		watch.bool(item.Watch)
+		parentColumns(parentID, parentExecution, parentEvent, item.Parent)
+		if item.First != nil {
+			turns.add(item.First)
+			effects.add(int32(k+1), item.First)
+		} else {
+			turns.add(&provider.Commit{Events: item.Events, EventCount: 1})
+		}
+	}
+	params := []param{
+		int8Param(int64(req.Worker)), part.param(), id.param(), execution.param(), class.param(), watch.param(),
+		parentID.paramIfAny(), parentExecution.paramIfAny(), parentEvent.paramIfAny(), turns.request.param(),
+	}
+	params = effects.append(turns.append(params))
+	answer := newAnswer(reply, order)
+	for i := range parts {
+		reply.Results[i].Ref.Part = parts[i]
+	}
+	if err := p.call(ctx, &startFunction, n, params, answer.read); err != nil {
+		return nil, err
+	}
+	answer.finish()
+	return reply, nil
+}
+
+var ackFunction = function{name: "ack_orchestration_items_v1", effectsAt: 20, effects: effectFields}
+
+// AckOrchestrationItems implements provider.Provider.
+func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckRequest) (*provider.AckReply, error) {
+	op := ackFunction.name
+	n := len(req.Items)
+	order := make([]int, n)
+	for i := range req.Items {
+		order[i] = i
+		if err := checkCommit(op, &req.Items[i].Commit); err != nil {
+			return nil, err
+		}
+	}
+	sort.Slice(order, func(a, b int) bool { return lessRef(req.Items[order[a]].Ref, req.Items[order[b]].Ref) })
+	for k := 1; k < n; k++ {
+		if req.Items[order[k]].Ref == req.Items[order[k-1]].Ref {
+			return nil, giveUp(op, "two items for instance %v", req.Items[order[k]].Ref)
+		}
+	}
+	if n == 0 && req.ClaimWork <= 0 {
+		return &provider.AckReply{}, nil
+	}
+
+	part, iid, execution := newColumn(oidInt2, n), newColumn(oidInt8, n), newColumn(oidInt4, n)
+	seq, token := newColumn(oidInt4, n), newColumn(oidInt8, n)
+	finished := [3]*column{newColumn(oidInt4, n), newColumn(oidInt4, n), newColumn(oidInt8, n)}
+	consumed := [2]*column{newColumn(oidInt4, n), newColumn(oidInt8, n)}
+	turns, effects := newTurns(n), newEffects(p.parts, req.Serves)
+	for k, i := range order {
+		item := &req.Items[i]
+		part.int2(item.Part)
+		iid.int8(item.Row)
+		execution.int4(item.Execution)
+		seq.int4(item.Seq)
+		token.int8(int64(item.Token))
+		for _, f := range item.Finished {
+			finished[0].int4(int32(k + 1))
+			finished[1].int4(f.Event)
+			finished[2].int8(int64(f.Token))
+		}
+		for _, ord := range item.Consumed {
+			consumed[0].int4(int32(k + 1))
+			consumed[1].int8(ord)
+		}
+		turns.add(&item.Commit)
+		effects.add(int32(k+1), &item.Commit)
+	}
+	params := make([]param, 0, 64)
+	params = append(params, int8Param(int64(req.Worker)), part.param(), iid.param(), execution.param(), seq.param(),
+		token.param(), turns.request.param())
+	params = turns.append(params)
+	params = append(params, finished[0].param(), finished[1].param(), finished[2].param(), consumed[0].param(), consumed[1].param())
+	params = effects.append(params)
+	params = append(params, int4Param(req.ClaimWork), classesParam(req.WorkClasses), int8Param(int64(req.ClaimRequest)))
+
+	reply := &provider.AckReply{Results: make([]provider.AckResult, n)}
+	for i := range req.Items {
+		reply.Results[i].Ref = req.Items[i].Ref
+	}
+	answer := newAnswer(reply, order)
+	if err := p.call(ctx, &ackFunction, n, params, answer.read); err != nil {
+		return nil, err
+	}
+	answer.finish()
+	return reply, nil
+}
+
+func lessRef(a, b provider.Ref) bool {
+	if a.Part != b.Part {
+		return a.Part < b.Part
+	}
+	return a.Row < b.Row
+}

@@ -1,0 +1,36 @@
+-- Turns due timers into messages, the oldest first, at most p_max of them.
+create or replace function fire_timers_v1(p_worker bigint, p_max int, t timestamptz) returns delivery
+language plpgsql as $$
+declare
+  r delivery;
+begin
+  with due as materialized (
+    select d.part, d.iid, d.execution, d.event, d.fire_at
+      from generate_series(0, part_count() - 1) p(part),
+           lateral (select * from timer m where m.part = p.part::smallint and m.fire_at <= t
+                     order by m.fire_at limit p_max) d
+     order by d.fire_at limit p_max),
+  locked as materialized (
+    select m.*
+      from due d,
+           lateral (select m.part, m.iid, m.execution, m.event from timer m
+                     where m.part = d.part and m.iid = d.iid and m.execution = d.execution and m.event = d.event
+                       for update skip locked) m),
+  fired as (
+    delete from timer m using locked l
+     where m.part = l.part and m.iid = l.iid and m.execution = l.execution and m.event = l.event
+    returning m.part, m.iid, m.execution, m.event, m.fire_at),
+  target as materialized (
+    select f.*, i.class, i.owner
+      from fired f
+      join instance i on i.part = f.part and i.iid = f.iid and i.status = 0),
+  mail as (
+    insert into inbox (part, iid, name, kind, execution, event, at)
+    select part, iid, '', 4, execution, event, fire_at from target order by fire_at),
+  hinted as (
+    insert into hint (part, class, due, iid) select part, class, t, iid from target)
+  select array_agg(class) filter (where owner is null), array_agg(owner) filter (where owner <> p_worker)
+    into r.ready, r.owners
+    from target;
+  return r;
+end $$;

@@ -1,0 +1,27 @@
+-- Instances newest first, kind 6 without the last turn. p_before continues a listing: the row number of its last row.
+-- Row numbers grow in the order of creation over all partitions.
+create or replace function list_instances_v1(
+  p_status smallint, p_parked boolean, p_name text, p_prefix text, p_before bigint, p_limit int)
+returns setof reply
+language plpgsql set search_path from current set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
+declare
+  t timestamptz := clock_timestamp();
+  classes int[] := case when p_name <> '' then array(select id from class where kind = 1 and name = p_name) end;
+begin
+  return query
+  select 6::smallint, 0::smallint, x.part, x.iid, 0, 0, 0, 0, 0::bigint, t, x.instance_id, null::text,
+         state_of_v1(x.part, x.iid, false), null::smallint[], null::bigint[]
+    from (select q.*
+            from generate_series(0, part_count() - 1) p(part),
+                 lateral (select i.part, i.iid, i.instance_id
+                            from instance i
+                           where i.part = p.part::smallint and i.iid < p_before
+                             and (p_status is null or i.status = p_status)
+                             and (not p_parked or i.parked is not null)
+                             and (classes is null or i.class = any (classes))
+                             and (p_prefix = '' or starts_with(i.instance_id, p_prefix))
+                           order by i.iid desc limit p_limit) q
+           order by q.iid desc limit p_limit) x
+   order by x.iid desc;
+end $$;

@@ -1,0 +1,46 @@
+-- The one notification of a call, and only if somebody marked an interest in it: workers that sleep and serve a class
+-- of p_ready (as many of them as there are items), other owners of instances that got a message, and whoever watches an
+-- instance of p_done. Records of the payload, separated by chr(30): r<worker> instances are ready, w<worker> work is,
+-- h<worker> a held instance has news, d<state> an instance has ended, or e<instance id> where its state is too large.
+create or replace function notify_listeners_v1(p_ready int[], p_owners bigint[], p_done_part smallint[], p_done_iid bigint[])
+returns void language plpgsql as $$
+declare
+  records text[];
+  done text[];
+  payload text;
+begin
+  if p_ready is not null then
+    -- The flag is cleared by whoever notifies; a row that somebody else is just clearing is skipped, never waited for.
+    with asleep as materialized (
+      select id, coalesce(sleeping && p_ready, false) for_turns, coalesce(sleeping_work && p_ready, false) for_work
+        from worker
+       where reaped_at is null and (sleeping && p_ready or sleeping_work && p_ready)
+       order by beat_at desc limit cardinality(p_ready) for update skip locked),
+    woken as (
+      update worker w
+         set sleeping = case when not a.for_turns then w.sleeping end,
+             sleeping_work = case when not a.for_work then w.sleeping_work end
+        from asleep a
+       where w.id = a.id)
+    select array_agg(r.record) into records
+      from asleep a, lateral (values (a.for_turns, 'r' || a.id), (a.for_work, 'w' || a.id)) r(wanted, record)
+     where r.wanted;
+  end if;
+  if p_owners is not null then
+    records := records || array(select distinct 'h' || o from unnest(p_owners) o);
+  end if;
+  if p_done_iid is not null then
+    select array_agg(case when octet_length(s.state) < 7000 then 'd' || s.state else 'e' || s.id end) into done
+      from (select state_of_v1(u.part, u.iid, true)::text,
+                   (select i.instance_id from instance i where i.part = u.part and i.iid = u.iid)
+              from unnest(p_done_part, p_done_iid) u(part, iid)) s(state, id);
+    records := records || done;
+  end if;
+  if records is null or cardinality(records) = 0 then return; end if;
+  -- 8000 bytes is the limit of a payload. What does not fit is left to the pulse of whoever waits for it.
+  select string_agg(f.record, chr(30)) into payload
+    from (select u.record, sum(octet_length(u.record) + 1) over (order by u.n) size
+            from unnest(records) with ordinality u(record, n)) f
+   where f.size < 7900;
+  if payload is not null then perform pg_notify(current_schema(), payload); end if;
+end $$;

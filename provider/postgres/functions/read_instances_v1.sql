@@ -1,0 +1,19 @@
+-- The committed state of instances; kind 6, one row for each that exists. With p_watch, those still running are marked
+-- so that their end is notified.
+create or replace function read_instances_v1(p_part smallint[], p_id text[], p_watch boolean) returns setof reply
+language plpgsql set search_path from current set plan_cache_mode = force_generic_plan set enable_seqscan = off
+set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
+declare
+  t timestamptz := clock_timestamp();
+begin
+  if p_watch then
+    update instance i set watch = true
+      from unnest(p_part, p_id) u(part, id)
+     where i.part = u.part and i.instance_id = u.id and i.status = 0 and not i.watch;
+  end if;
+  return query
+  select 6::smallint, 0::smallint, i.part, i.iid, 0, 0, 0, 0, 0::bigint, t, i.instance_id, null::text,
+         state_of_v1(i.part, i.iid, true), null::smallint[], null::bigint[]
+    from unnest(p_part, p_id) u(part, id)
+    join instance i on i.part = u.part and i.instance_id = u.id;
+end $$;

@@ -1,0 +1,101 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+// Waits between attempts to reconnect the listener.
+const (
+	firstReconnect = 100 * time.Millisecond
+	lastReconnect  = 10 * time.Second
+)
+
+// Listen implements provider.Notifier on one connection of its own. Behind a pooler in transaction mode notifications
+// may not arrive; then the pulse serves alone.
+func (p *Provider) Listen(ctx context.Context, worker provider.WorkerID, notify func(provider.Notification)) error {
+	pause := firstReconnect
+	for {
+		connected, err := p.listenOnce(ctx, worker, notify)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if p.closed.Load() {
+			return callError(ctx, "listen", errClosed)
+		}
+		var server *pgconn.PgError
+		if errors.As(err, &server) && retryClass(server.Code) == provider.GiveUp {
+			return callError(ctx, "listen", err)
+		}
+		if connected {
+			pause = firstReconnect
+		}
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+		pause = min(2*pause, lastReconnect)
+	}
+}
+
+// listenOnce listens until the connection breaks or ctx ends.
+func (p *Provider) listenOnce(ctx context.Context, worker provider.WorkerID, notify func(provider.Notification)) (connected bool, err error) {
+	conn, err := pgx.ConnectConfig(ctx, p.config)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	// The channel is named after the schema.
+	if _, err := conn.PgConn().Exec(ctx, "listen "+p.schema).ReadAll(); err != nil {
+		return false, err
+	}
+	// Whatever was sent while nobody listened is lost: look once.
+	notify(provider.Notification{Kind: provider.NotifyReady})
+	notify(provider.Notification{Kind: provider.NotifyWork})
+	for {
+		n, err := conn.WaitForNotification(ctx)
+		if err != nil {
+			return true, fmt.Errorf("listen: %w", err)
+		}
+		if n.Channel == p.name {
+			parseNotification(n.Payload, worker, notify)
+		}
+	}
+}
+
+// parseNotification splits a payload as notify_listeners_v1 writes it.
+func parseNotification(payload string, worker provider.WorkerID, notify func(provider.Notification)) {
+	me := strconv.FormatInt(int64(worker), 10)
+	for record := range strings.SplitSeq(payload, "\x1e") {
+		if record == "" {
+			continue
+		}
+		kind, rest := record[0], record[1:]
+		switch {
+		case kind == 'r' && rest == me:
+			notify(provider.Notification{Kind: provider.NotifyReady})
+		case kind == 'w' && rest == me:
+			notify(provider.Notification{Kind: provider.NotifyWork})
+		case kind == 'h' && rest == me:
+			notify(provider.Notification{Kind: provider.NotifyHeld})
+		case kind == 'e':
+			notify(provider.Notification{Kind: provider.NotifyDone, InstanceID: rest})
+		case kind == 'd':
+			if state, err := parseState([]byte(rest)); err == nil {
+				notify(provider.Notification{Kind: provider.NotifyDone, InstanceID: state.InstanceID, State: state})
+			}
+		}
+	}
+}

@@ -1,0 +1,213 @@
+-- Everything Pawl keeps. The search_path of the migration is the one schema it lives in, so no name is qualified here.
+--
+-- Three rules shape the tables:
+--   * part, computed from the instance id (partition_of), is in every key: one instance touches one partition.
+--   * Nothing that a turn changes is indexed, so that the update of the instance row stays within its page (HOT).
+--   * Queues are narrow tables whose rows are inserted and deleted, with one index each for finding the next row.
+
+create table meta (
+  only_row boolean primary key default true check (only_row),
+  version int not null,               -- number of the last migration applied
+  functions_version int not null default 0,
+  functions_checksum text not null default '',
+  created_at timestamptz not null default now()
+);
+
+create table migration (
+  version int primary key,
+  name text not null,
+  checksum text not null,
+  applied_at timestamptz not null default now()
+);
+
+-- The order of arrival. No CACHE: with one, two messages of one sender sent over two connections overtake each other.
+create sequence arrival;
+create sequence instance_iid;
+
+-- What a worker must have registered to run an item. Small and append-only; callers cache the ids.
+create table class (
+  id int generated always as identity primary key,
+  kind smallint not null,             -- 1 orchestration, 2 activity
+  name text collate "C" not null,
+  version text collate "C" not null,
+  tag text collate "C" not null,
+  unique (kind, name, version, tag)
+);
+
+-- One row per instance. It is free when owner is null; the fence of a turn is (token, execution, next_seq).
+create table instance (
+  iid bigint not null default nextval('instance_iid'),
+  token bigint not null default 0,    -- the lease token; 0 after a takeover. Stays when the instance is released
+  owner bigint,                       -- the worker that holds it
+  last_owner bigint,                  -- the worker that committed the last turn: it has the history already
+  claim bigint,                       -- request id of the fetch that returned it last: recognises a repeated fetch
+  created_at timestamptz not null,
+  ended_at timestamptz,
+  execution_id uuid not null,
+  first_execution_id uuid,            -- of execution 1, once there is another: recognises a repeated start
+  class int not null,
+  execution int not null default 1,
+  next_seq int not null,              -- number of the next event; 1 means that only the start is recorded
+  attempt int not null default 0,     -- grants since the last committed turn
+  parent_execution int,
+  parent_event int,
+  part smallint not null,
+  status smallint not null default 0, -- 0 running, 1 completed, 2 failed
+  watch boolean not null default false, -- somebody waits for the end: notify it
+  instance_id text collate "C" not null,
+  parent_id text,
+  waits text[] collate "C",           -- names of external events that are waited for
+  parked json,                        -- why it may not be claimed until resumed
+  primary key (part, iid),
+  unique (part, instance_id)
+) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
+-- For taking everything from a dead worker, and for repeated fetches. Owner and claim change with grants and releases
+-- only: the turns of a kept instance do not touch this index.
+create index instance_held on instance (owner, claim) where owner is not null;
+
+-- One row per committed turn; append only.
+create table history (
+  token bigint not null,              -- request id of the commit that wrote the row
+  iid bigint not null,
+  execution int not null,
+  seq int not null,                   -- number of the first event
+  count int not null,
+  part smallint not null,
+  events json not null,
+  primary key (part, iid, execution, seq)
+);
+
+-- Activity work items, keyed by the event that scheduled them. Rows that are born leased never enter the queue index.
+create table work (
+  iid bigint not null,
+  due timestamptz not null,
+  owner bigint,
+  token bigint,
+  claim bigint,                       -- request id of the claim, for items that came from the queue
+  execution int not null,
+  event int not null,
+  class int not null,
+  attempt int not null,
+  part smallint not null,
+  input json,
+  primary key (part, iid, execution, event)
+) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
+        autovacuum_vacuum_cost_delay = 0);
+create index work_due on work (part, class, due) where owner is null;
+create index work_claim on work (claim) where claim is not null;
+
+-- Messages that no turn has consumed yet. Senders only insert.
+create table inbox (
+  iid bigint not null,
+  ord bigint not null default nextval('arrival'),
+  at timestamptz not null,
+  execution int not null,             -- the execution it is meant for, 0 for any
+  event int not null default 0,       -- kind 4: the event that scheduled the timer
+  part smallint not null,
+  kind smallint not null,             -- 1 external event, 2 activity done, 3 child done, 4 timer fired
+  name text collate "C" not null,     -- of an external event; '' for all messages of the engine
+  message_id text not null default '',
+  body json,
+  primary key (part, iid, name, ord)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+-- A turn names the messages it consumed by ord alone. Those of the engine are found in the primary key (name ''), the
+-- few external events here.
+create index inbox_external on inbox (part, iid, ord) where name <> '';
+
+-- "Look at this instance." Whoever makes an instance ready inserts a row of its own, so that no sender waits for
+-- another. A hint is deleted only under the lock of its instance, and only by whoever then reads the inbox.
+create table hint (
+  due timestamptz not null,
+  ord bigint not null default nextval('arrival'),
+  iid bigint not null,
+  class int not null,
+  part smallint not null,
+  primary key (part, class, due, ord)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+
+-- Timers that have not fired.
+create table timer (
+  iid bigint not null,
+  fire_at timestamptz not null,
+  execution int not null,
+  event int not null,
+  part smallint not null,
+  primary key (part, iid, execution, event)
+) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
+create index timer_due on timer (part, fire_at);
+
+-- Liveness. sleeping and sleeping_work are the classes a worker waits for; whoever queues one of them clears both and
+-- notifies. reaped_at marks a worker that was found dead; the row goes an hour later, after a second look for anything
+-- that a late call of the dead worker may have taken.
+create table worker (
+  id bigint primary key,
+  beat bigint not null default 1,
+  beat_at timestamptz not null,
+  joined_at timestamptz not null,
+  reaped_at timestamptz,
+  sleeping int[],
+  sleeping_work int[],
+  name text not null
+) with (fillfactor = 50);
+
+-- lz4 where the server was built with it: pglz costs 0.1 ms per 12 kB.
+do $$
+begin
+  alter table history alter events set compression lz4;
+  alter table inbox alter body set compression lz4;
+  alter table work alter input set compression lz4;
+exception when feature_not_supported or invalid_parameter_value then null;
+end $$;
+
+-- Ballast. The functions run on generic plans that a session makes once and keeps. For a table that looks empty at that
+-- moment the planner finds a walk through a whole index as cheap as a look-up by key, and the plan would still be used
+-- when a backlog has built up. These rows, in a partition that does not exist, make every table look big enough at all
+-- times. No function or view ever reads them.
+insert into instance (part, iid, instance_id, class, status, execution_id, next_seq, created_at, ended_at)
+select -1, -g, 'ballast ' || g, -g, 1, '00000000-0000-0000-0000-000000000000', 1, 'epoch', 'epoch'
+  from generate_series(1, 2000) g;
+insert into history (part, iid, execution, seq, count, token, events)
+select -1, -g, 1, 0, 1, 0, '[]' from generate_series(1, 2000) g;
+insert into work (part, iid, execution, event, class, due, attempt)
+select -1, -g, 1, 1, -g, 'infinity', 0 from generate_series(1, 2000) g;
+insert into inbox (part, iid, ord, at, execution, kind, name)
+select -1, -g, -g, 'epoch', 1, 2, case when g % 2 = 0 then '' else 'ballast' end from generate_series(1, 4000) g;
+insert into hint (part, class, due, ord, iid)
+select -1, -g, 'infinity', -g, -g from generate_series(1, 2000) g;
+insert into timer (part, iid, execution, event, fire_at)
+select -1, -g, 1, 1, 'infinity' from generate_series(1, 2000) g;
+analyze instance, history, work, inbox, hint, timer;
+
+-- What the functions return: one fixed rowset for all calls.
+--   kind 0  first row of most calls: at the clock; statuses and refs (row numbers) answer the items in order
+--   kind 2  a message: n1 kind, n2 execution, n3 event, num order, at, name, id, body
+--   kind 3  a granted instance: flags 1 held before, 2 history omitted; n1 execution, n2 next event, n3 class,
+--           n4 attempt, num token, name instance id, id execution id
+--   kind 4  a turn: n1 first event, n2 count, num token, body events
+--   kind 5  a work item: n1 execution, n2 event, n3 class, n4 attempt, num token, at due, name instance id, body input
+--   kind 6  the state of an instance: name instance id, body as state_of_v1 writes it
+--   kind 7  a stale worker: num beat, refs its id
+--   kind 8  the earliest timer: at
+create type reply as (
+  kind smallint, flags smallint, part smallint, iid bigint, n1 int, n2 int, n3 int, n4 int, num bigint,
+  at timestamptz, name text, id text, body json, statuses smallint[], refs bigint[]);
+
+-- The effects of a call's commits beside the turns themselves, as parallel arrays: *_item is the number of the item in
+-- the call, from 1.
+create type effects as (
+  w_item int[], w_event int[], w_class int[], w_lease boolean[], w_input json[],   -- new work
+  x_item int[], x_event int[],                                                     -- cancelled work
+  t_item int[], t_event int[], t_fire_at timestamptz[],                            -- new timers
+  y_item int[], y_event int[],                                                     -- cancelled timers
+  c_item int[], c_part smallint[], c_id text[], c_execution_id uuid[], c_class int[], c_watch boolean[],
+  c_lease boolean[], c_parent_id text[], c_parent_execution int[], c_parent_event int[],
+  c_events json[], c_exists json[],                                                -- children
+  m_item int[], m_part smallint[], m_target text[], m_kind smallint[], m_execution int[], m_name text[],
+  m_id text[], m_body json[], m_take boolean[],                                    -- messages
+  serves int[]);                                                                   -- classes the caller can run
+
+-- What a step of a call leaves for its end: the answers to messages, the instances it granted, and whom to notify.
+create type delivery as (
+  statuses smallint[], grant_part smallint[], grant_iid bigint[], grant_from int[],  -- see granted_v1
+  ready int[],                        -- classes of which something became claimable, once per item
+  owners bigint[]);                   -- other workers whose held instances got a message

@@ -1,0 +1,199 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"time"
+
+	"github.com/pawlrun/pawl/provider"
+)
+
+var pulseFunction = function{name: "pulse_v1"}
+
+// Flags of the first row of a pulse.
+const (
+	pulseLost = 1 << iota
+	pulseOrchestrations
+	pulseWork
+)
+
+// Pulse implements provider.Provider.
+func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*provider.PulseReply, error) {
+	reap, beat := newColumn(oidInt8, len(req.Reap)), newColumn(oidInt8, len(req.Reap))
+	for _, b := range req.Reap {
+		reap.int8(int64(b.Worker))
+		beat.int8(b.Beat)
+	}
+	watchPart, watch := p.keys(req.Watch)
+	params := []param{
+		int8Param(int64(req.Worker)), boolParam(req.Join), textParam(req.Name), intervalParam(req.TTL),
+		reap.param(), beat.param(), classesParam(req.Classes), classesParam(req.WorkClasses), boolParam(req.Sleep),
+		watchPart, watch,
+	}
+	reply := new(provider.PulseReply)
+	err := p.call(ctx, &pulseFunction, len(req.Reap)+len(req.Watch), params, func(r *row) error {
+		switch r.kind {
+		case rowSummary:
+			reply.Now = r.at
+			reply.Lost = r.flags&pulseLost != 0
+			reply.OrchestrationsReady = r.flags&pulseOrchestrations != 0
+			reply.WorkReady = r.flags&pulseWork != 0
+		case rowStale:
+			eachElement(r.refs, func(_ int, id []byte) {
+				reply.Stale = append(reply.Stale, provider.Beat{Worker: provider.WorkerID(getInt8(id)), Beat: r.num})
+			})
+		case rowNextTimer:
+			reply.NextTimer = r.at
+		case rowState:
+			state, err := parseState(r.body)
+			if err != nil {
+				return err
+			}
+			reply.Done = append(reply.Done, *state)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return reply, nil
+}
+
+var retireFunction = function{name: "retire_worker_v1"}
+
+// RetireWorker implements provider.Provider.
+func (p *Provider) RetireWorker(ctx context.Context, worker provider.WorkerID) error {
+	return p.call(ctx, &retireFunction, 1, []param{int8Param(int64(worker))}, func(*row) error { return nil })
+}
+
+var readFunction = function{name: "read_instances_v1"}
+
+// ReadInstances implements provider.Provider.
+func (p *Provider) ReadInstances(ctx context.Context, instanceIDs []string, watch bool) ([]provider.InstanceState, error) {
+	if len(instanceIDs) == 0 {
+		return nil, nil
+	}
+	part, id := p.keys(instanceIDs)
+	return p.states(ctx, &readFunction, len(instanceIDs), []param{part, id, boolParam(watch)})
+}
+
+var historyFunction = function{name: "read_history_v1"}
+
+// defaultHistoryBytes is what ReadHistory returns at most, about, if the query does not say.
+const defaultHistoryBytes = 4 << 20
+
+// ReadHistory implements provider.Provider.
+func (p *Provider) ReadHistory(ctx context.Context, q provider.HistoryQuery) ([]provider.Turn, error) {
+	limit := q.MaxBytes
+	if limit <= 0 {
+		limit = defaultHistoryBytes
+	}
+	part := q.Ref.Part
+	if q.Ref.Row == 0 {
+		part = provider.PartitionOf(q.InstanceID, p.parts)
+	}
+	params := []param{
+		int2Param(part), int8Param(q.Ref.Row), textParam(q.InstanceID), int4Param(int(q.Execution)),
+		int4Param(int(q.From)), int8Param(int64(limit)),
+	}
+	var turns []provider.Turn
+	err := p.call(ctx, &historyFunction, 1, params, func(r *row) error {
+		turns = append(turns, turn(r))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return turns, nil
+}
+
+var listFunction = function{name: "list_instances_v1"}
+
+// ListInstances implements provider.Provider.
+func (p *Provider) ListInstances(ctx context.Context, q provider.ListQuery) ([]provider.InstanceState, error) {
+	limit := q.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	limit = min(limit, 1000)
+	before := int64(math.MaxInt64)
+	if q.Before != "" {
+		var err error
+		if before, err = strconv.ParseInt(q.Before, 10, 64); err != nil {
+			return nil, giveUp(listFunction.name, "cursor %q is not one of a listing", q.Before)
+		}
+	}
+	status := param{oid: oidInt2}
+	if q.Status != nil {
+		status = int2Param(int16(*q.Status))
+	}
+	params := []param{
+		status, boolParam(q.ParkedOnly), textParam(q.Name), textParam(q.Prefix), int8Param(before), int4Param(limit),
+	}
+	return p.states(ctx, &listFunction, 1, params)
+}
+
+// states makes a call that answers with the states of instances.
+func (p *Provider) states(ctx context.Context, f *function, items int, params []param) ([]provider.InstanceState, error) {
+	var out []provider.InstanceState
+	err := p.call(ctx, f, items, params, func(r *row) error {
+		state, err := parseState(r.body)
+		if err == nil {
+			out = append(out, *state)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// parseState reads the document that the function state_of_v1 writes.
+func parseState(document []byte) (*provider.InstanceState, error) {
+	var d struct {
+		Part        int16
+		Row         int64
+		ID          string
+		Name        string
+		Version     string
+		Status      uint8
+		Execution   int32
+		ExecutionID string
+		NextSeq     int32
+		ParentID    string
+		CreatedAt   time.Time
+		EndedAt     *time.Time
+		Parked      json.RawMessage
+		Worker      int64
+		Seq         int32
+		Count       int32
+		Events      json.RawMessage
+	}
+	if err := json.Unmarshal(document, &d); err != nil {
+		return nil, fmt.Errorf("state of an instance: %w", err)
+	}
+	execution, err := parseUUID([]byte(d.ExecutionID))
+	if err != nil {
+		return nil, fmt.Errorf("state of an instance: %w", err)
+	}
+	s := &provider.InstanceState{
+		Ref: provider.Ref{Part: d.Part, Row: d.Row}, InstanceID: d.ID, Name: d.Name, Version: d.Version,
+		Status: provider.InstanceStatus(d.Status), Execution: d.Execution, ExecutionID: execution, NextSeq: d.NextSeq,
+		ParentID: d.ParentID, CreatedAt: d.CreatedAt.UTC(), Worker: provider.WorkerID(d.Worker),
+		Cursor: strconv.FormatInt(d.Row, 10),
+	}
+	if d.EndedAt != nil {
+		s.EndedAt = d.EndedAt.UTC()
+	}
+	if string(d.Parked) != "null" {
+		s.Parked = d.Parked
+	}
+	if string(d.Events) != "null" {
+		s.LastTurn = provider.Turn{Seq: d.Seq, Count: d.Count, Events: d.Events}
+	}
+	return s, nil
+}
