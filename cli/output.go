@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/pawlrun/pawl/history"
+	"github.com/pawlrun/pawl/provider"
+)
+
+// instanceView is an instance as JSON.
+type instanceView struct {
+	InstanceID  string           `json:"instanceId"`
+	Name        string           `json:"name"`
+	Version     string           `json:"version,omitempty"`
+	Status      string           `json:"status"`
+	Execution   int32            `json:"execution"`
+	ExecutionID string           `json:"executionId"`
+	ParentID    string           `json:"parentId,omitempty"`
+	Events      int32            `json:"events"`
+	CreatedAt   time.Time        `json:"createdAt"`
+	EndedAt     time.Time        `json:"endedAt,omitzero"`
+	Parked      json.RawMessage  `json:"parked,omitempty"`
+	Result      json.RawMessage  `json:"result,omitempty"`
+	Failure     *history.Failure `json:"failure,omitempty"`
+	Cursor      string           `json:"cursor,omitempty"`
+}
+
+// viewOf makes a view; with the outcome if the state has its last turn.
+func viewOf(st *provider.InstanceState) (*instanceView, error) {
+	v := &instanceView{InstanceID: st.InstanceID, Name: st.Name, Version: st.Version, Status: st.Status.String(),
+		Execution: st.Execution, ExecutionID: st.ExecutionID.String(), ParentID: st.ParentID, Events: st.NextSeq,
+		CreatedAt: st.CreatedAt.UTC(), Parked: st.Parked}
+	if !st.EndedAt.IsZero() {
+		v.EndedAt = st.EndedAt.UTC()
+	}
+	if !st.Status.Terminal() || len(st.LastTurn.Events) == 0 {
+		return v, nil
+	}
+	events, err := history.DecodeTurn(st.LastTurn.Events)
+	if err != nil {
+		return nil, fmt.Errorf("outcome of %q: %w", st.InstanceID, err)
+	}
+	switch ev := events[len(events)-1].(type) {
+	case *history.ExecutionCompleted:
+		v.Result, err = document(ev.Result)
+	case *history.ExecutionFailed:
+		v.Failure = &ev.Failure
+	}
+	return v, err
+}
+
+// document shows a payload as JSON: as it is if it is that, else with its encoding.
+func document(p history.Payload) (json.RawMessage, error) {
+	if p.Encoding == history.EncodingJSON {
+		return p.Data, nil
+	}
+	return p.MarshalJSON()
+}
+
+// printJSON writes one document on one line.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// visible returns s, quoted if it holds anything that would not show or would steer a terminal.
+func visible(s string) string {
+	if s == "" || strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) || strings.ContainsRune(s, unicode.ReplacementChar) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// shown is a time for people.
+func shown(t time.Time) string { return t.Local().Format("2006-01-02 15:04:05") }

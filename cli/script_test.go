@@ -1,0 +1,233 @@
+package cli_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pawlrun/pawl"
+	"github.com/pawlrun/pawl/cli"
+	"github.com/pawlrun/pawl/internal/pgtest"
+)
+
+// The scripts in testdata are what a user would type and see. A line is:
+//
+//	# a comment
+//	$ the arguments of a command; $STORE and $DIR are replaced, 'quotes' keep spaces together
+//	< a line of its standard input
+//	> a line of its standard output    (* stands for any text)
+//	! a line of its standard error     (likewise)
+//	= its exit status, if not 0
+//	& a command that runs until the end of the script
+//
+// What is not expected must not be there. Scripts in both run on either store.
+func TestScripts(t *testing.T) {
+	for _, store := range []struct {
+		name  string
+		globs []string
+		spec  func(t *testing.T) string
+	}{
+		{"sqlite", []string{"both", "sqlite"}, func(t *testing.T) string { return filepath.Join(t.TempDir(), "store.db") }},
+		{"postgres", []string{"both"}, func(t *testing.T) string { return pgtest.URL(t) }},
+	} {
+		t.Run(store.name, func(t *testing.T) {
+			for _, dir := range store.globs {
+				scripts, err := filepath.Glob(filepath.Join("testdata", dir, "*.txt"))
+				if err != nil || len(scripts) == 0 {
+					t.Fatalf("no scripts in %s: %v", dir, err)
+				}
+				for _, path := range scripts {
+					t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) { runScript(t, path, store.spec(t)) })
+				}
+			}
+		})
+	}
+}
+
+// step is one command of a script with what is expected of it.
+type step struct {
+	line                  int
+	args                  []string
+	stdin, stdout, stderr []string
+	code                  string
+	background            bool
+}
+
+func runScript(t *testing.T, path, store string) {
+	dir := t.TempDir()
+	t.Setenv("XDG_DATA_HOME", filepath.Join(dir, "data"))
+	t.Setenv("PAWL_STORE", "")
+	if err := os.WriteFile(filepath.Join(dir, "input.json"), []byte("\"Grace\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	background, end := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	defer running.Wait()
+	defer end()
+	steps := readScript(t, path, strings.NewReplacer("$STORE", store, "$DIR", dir))
+	for _, s := range steps {
+		if s.background {
+			began := make(chan struct{})
+			running.Go(func() { runWorker(background, t, began, s.args) })
+			<-began
+			continue
+		}
+		var stdin bytes.Buffer
+		for _, line := range s.stdin {
+			stdin.WriteString(line + "\n")
+		}
+		stdout, stderr, code := run(t.Context(), &stdin, s.args...)
+		where := fmt.Sprintf("%s:%d: %s", path, s.line, strings.Join(s.args, " "))
+		if got := fmt.Sprint(code); got != s.code {
+			t.Errorf("%s\nexit status %s, want %s; standard error:\n%s", where, got, s.code, stderr)
+		}
+		compare(t, where+"\nstandard output", s.stdout, stdout)
+		compare(t, where+"\nstandard error", s.stderr, stderr)
+	}
+}
+
+// runWorker runs a worker until ctx ends, and closes began when it works.
+func runWorker(ctx context.Context, t *testing.T, began chan struct{}, args []string) {
+	errs := &signalWriter{said: began}
+	code := cli.Main(ctx, cli.Config{Name: "shop", Register: register, Args: args, Stdout: errs, Stderr: errs})
+	if code != cli.ExitOK {
+		t.Errorf("worker: exit status %d, want 0; it said:\n%s", code, &errs.text)
+	}
+	errs.once.Do(func() { close(began) })
+}
+
+// signalWriter tells when something is written to it.
+type signalWriter struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	once sync.Once
+	said chan struct{}
+}
+
+func (w *signalWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.once.Do(func() { close(w.said) })
+	return w.text.Write(b)
+}
+
+// run runs one command line in this process.
+func run(ctx context.Context, stdin *bytes.Buffer, args ...string) (stdout, stderr string, code int) {
+	var out, errs bytes.Buffer
+	code = cli.Main(ctx, cli.Config{Name: "shop", Version: "v1.2.3", Register: register, Args: args, Stdin: stdin, Stdout: &out, Stderr: &errs})
+	return out.String(), errs.String(), code
+}
+
+func readScript(t *testing.T, path string, replace *strings.Replacer) []step {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var steps []step
+	for i, line := range strings.Split(string(data), "\n") {
+		mark, rest, _ := strings.Cut(line, " ")
+		rest = replace.Replace(rest)
+		if mark == "$" || mark == "&" {
+			steps = append(steps, step{line: i + 1, args: splitArgs(rest), code: "0", background: mark == "&"})
+			continue
+		}
+		if line == "" || mark == "#" {
+			continue
+		}
+		if len(steps) == 0 {
+			t.Fatalf("%s:%d: no command yet", path, i+1)
+		}
+		s := &steps[len(steps)-1]
+		switch mark {
+		case "<":
+			s.stdin = append(s.stdin, rest)
+		case ">":
+			s.stdout = append(s.stdout, rest)
+		case "!":
+			s.stderr = append(s.stderr, rest)
+		case "=":
+			s.code = rest
+		default:
+			t.Fatalf("%s:%d: unknown mark %q", path, i+1, mark)
+		}
+	}
+	return steps
+}
+
+// splitArgs splits at spaces outside of single quotes.
+func splitArgs(s string) []string {
+	var args []string
+	var arg strings.Builder
+	quoted, begun := false, false
+	for _, r := range s {
+		switch {
+		case r == '\'':
+			quoted, begun = !quoted, true
+		case r == ' ' && !quoted:
+			if begun {
+				args = append(args, arg.String())
+			}
+			arg.Reset()
+			begun = false
+		default:
+			arg.WriteRune(r)
+			begun = true
+		}
+	}
+	if begun {
+		args = append(args, arg.String())
+	}
+	return args
+}
+
+func compare(t *testing.T, what string, want []string, got string) {
+	t.Helper()
+	var pattern strings.Builder
+	for _, line := range want {
+		pattern.WriteString(strings.ReplaceAll(regexp.QuoteMeta(line), `\*`, `.*`) + "\n")
+	}
+	if !regexp.MustCompile(`^` + pattern.String() + `$`).MatchString(got) {
+		t.Errorf("%s:\n%swant:\n%s", what, got, strings.Join(want, "\n"))
+	}
+}
+
+// The functions of the program under test.
+
+func hello(_ *pawl.Context, name string) (string, error) { return "Hello, " + name + "!", nil }
+
+func fail(*pawl.Context, any) (any, error) { return nil, fmt.Errorf("outer: %w", errors.New("inner")) }
+
+func approval(o *pawl.Context, _ any) (any, error) { return pawl.Event[any](o, "approved").Await() }
+
+func countdown(o *pawl.Context, n int) (int, error) {
+	if n > 0 {
+		return 0, pawl.ContinueAsNew(n - 1)
+	}
+	return o.Execution(), nil
+}
+
+func nap(o *pawl.Context, _ any) (any, error) { return pawl.Activity(o, sleep, nil).Await() }
+
+// sleep returns only when it is told to stop.
+func sleep(ctx context.Context, _ any) (any, error) {
+	<-ctx.Done()
+	return nil, context.Cause(ctx)
+}
+
+func register(app *pawl.App) error {
+	return errors.Join(
+		pawl.RegisterOrchestration(app, hello, pawl.Name("Hello")),
+		pawl.RegisterOrchestration(app, fail, pawl.Name("Fail")),
+		pawl.RegisterOrchestration(app, approval, pawl.Name("Approval")),
+		pawl.RegisterOrchestration(app, countdown, pawl.Name("Countdown")),
+		pawl.RegisterOrchestration(app, nap, pawl.Name("Nap")),
+		pawl.RegisterActivity(app, sleep, pawl.Name("Sleep")),
+	)
+}

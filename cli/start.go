@@ -1,0 +1,221 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pawlrun/pawl"
+	"github.com/pawlrun/pawl/provider"
+)
+
+// startFlags are the flags of the start command.
+type startFlags struct {
+	input   string
+	id      string
+	wait    bool
+	work    bool
+	timeout time.Duration
+}
+
+func startCommand(s *Session) *cobra.Command {
+	var f startFlags
+	cmd := &cobra.Command{
+		Use:   "start NAME",
+		Short: "Start an instance of an orchestration",
+		Long: `Start an instance of the orchestration NAME and print its id. A worker that has the orchestration registered runs
+it; there need not be one yet.
+
+With --wait, wait for its end and print the result. The exit status is 1 if the instance failed and 124 if --timeout
+passed first; the instance runs on then, as it does when you interrupt the wait.`,
+		Example: `  pawl start PlaceOrder --id order-17 --input '{"sku": "A1"}'
+  pawl start PlaceOrder --input @order.json --wait --timeout 30s
+  generate | pawl start Import --input -`,
+		Args: args(1, 1),
+		RunE: func(cmd *cobra.Command, args []string) error { return s.start(cmd.Context(), args[0], f) },
+	}
+	cmd.Flags().StringVar(&f.input, "input", "", "input: `JSON`, @FILE or - for standard input (default: none)")
+	cmd.Flags().StringVar(&f.id, "id", "", "instance `id` (default: random)")
+	addWaitFlags(cmd, &f.wait, &f.timeout)
+	if s.cfg.Register != nil {
+		cmd.Flags().BoolVar(&f.work, "work", false, "with --wait: be a worker too until then, for any instance that needs one")
+	}
+	return cmd
+}
+
+func addWaitFlags(cmd *cobra.Command, wait *bool, timeout *time.Duration) {
+	cmd.Flags().BoolVar(wait, "wait", false, "wait for the end and print the result")
+	cmd.Flags().DurationVar(timeout, "timeout", 0, "with --wait: wait no longer than this `duration` (default: no limit)")
+}
+
+func checkWait(wait bool, timeout time.Duration) error {
+	switch {
+	case timeout < 0:
+		return usagef("--timeout %v is negative", timeout)
+	case timeout > 0 && !wait:
+		return usagef("--timeout needs --wait")
+	}
+	return nil
+}
+
+func (s *Session) start(ctx context.Context, name string, f startFlags) error {
+	if err := checkWait(f.wait, f.timeout); err != nil {
+		return err
+	}
+	if f.work && !f.wait {
+		return usagef("--work needs --wait")
+	}
+	input, err := s.document("--input", f.input)
+	if err != nil {
+		return err
+	}
+	if f.id == "" {
+		f.id = rand.Text()
+	}
+	store, err := s.open(ctx, mayCreate)
+	if err != nil {
+		return err
+	}
+	app := pawl.New(store, s.options())
+	if f.work {
+		err = s.cfg.Register(app)
+	}
+	if err == nil {
+		err = s.startAndWait(ctx, app, store, name, input, f)
+	}
+	return s.explain(errors.Join(err, s.stopApp(ctx, app), store.Close()))
+}
+
+// startApp starts an app, or gives up on a store that does not answer.
+func (s *Session) startApp(ctx context.Context, app *pawl.App) error {
+	bounded, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
+	defer cancel()
+	return app.Start(bounded)
+}
+
+// stopApp stops an app, which need not have been started.
+func (s *Session) stopApp(ctx context.Context, app *pawl.App) error {
+	bounded, cancel := context.WithTimeout(s.Hard(ctx), callTimeout)
+	defer cancel()
+	return app.Stop(bounded)
+}
+
+// startAndWait starts the app and the instance and, if asked to, waits for it.
+func (s *Session) startAndWait(ctx context.Context, app *pawl.App, store provider.Provider, name string, input json.RawMessage, f startFlags) error {
+	if err := s.startApp(ctx, app); err != nil {
+		return err
+	}
+	bounded, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
+	defer cancel()
+	var in any
+	if input != nil {
+		in = input
+	}
+	run, err := pawl.StartByName[json.RawMessage](bounded, app, name, in, &pawl.StartOptions{InstanceID: f.id})
+	if err != nil {
+		return err
+	}
+	if !f.wait {
+		if s.json {
+			return printJSON(s.cfg.Stdout, map[string]string{"instanceId": f.id})
+		}
+		_, err := fmt.Fprintln(s.cfg.Stdout, f.id)
+		return err
+	}
+	return s.await(ctx, store, run, f.timeout)
+}
+
+// errTooLate is the cause of a wait that --timeout has ended.
+var errTooLate = errors.New("too late")
+
+// await waits for the end of an instance and prints it.
+func (s *Session) await(ctx context.Context, store provider.Provider, run *pawl.Run[json.RawMessage], timeout time.Duration) error {
+	id := run.InstanceID()
+	wait, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if timeout > 0 {
+		wait, cancel = context.WithTimeoutCause(wait, timeout, errTooLate)
+		defer cancel()
+	}
+	quiet := time.AfterFunc(5*time.Second, func() { s.hintNoWorker(wait, store, id) })
+	defer quiet.Stop()
+	result, err := run.Result(wait)
+	var failed *pawl.OrchestrationError
+	switch {
+	case errors.Is(err, errTooLate):
+		return &Error{ExitTimeout, fmt.Errorf("instance %q has not ended within %v; it runs on", id, timeout)}
+	case err != nil && ctx.Err() != nil:
+		return &Error{ExitInterrupted, fmt.Errorf("interrupted; instance %q runs on", id)}
+	case errors.As(err, &failed):
+		if s.json {
+			if err := s.printInstance(ctx, store, id); err != nil {
+				return err
+			}
+		}
+		return &Error{ExitFailed, fmt.Errorf("instance %q failed: %w", id, failed.Err)}
+	case err != nil:
+		return err
+	case s.json:
+		return s.printInstance(ctx, store, id)
+	}
+	_, err = fmt.Fprintf(s.cfg.Stdout, "%s\n", result)
+	return err
+}
+
+// hintNoWorker tells somebody who waits for an instance that nobody has begun what is probably missing.
+func (s *Session) hintNoWorker(ctx context.Context, store provider.Provider, id string) {
+	states, err := store.ReadInstances(ctx, []string{id}, false)
+	if err != nil || len(states) == 0 || states[0].NextSeq > 1 || states[0].Status.Terminal() {
+		return
+	}
+	s.log.Warn("nobody has begun the instance yet: is a worker running that has the orchestration registered?", "instance", id, "orchestration", states[0].Name)
+}
+
+// maxDocument bounds what is read as input: a value that is passed around belongs elsewhere if it is larger.
+const maxDocument = 16 << 20
+
+// document reads the JSON a flag names; nil for none.
+func (s *Session) document(flag, value string) (json.RawMessage, error) {
+	var data []byte
+	var err error
+	switch {
+	case value == "":
+		return nil, nil
+	case value == "-":
+		data, err = io.ReadAll(io.LimitReader(s.cfg.Stdin, maxDocument+1))
+	case strings.HasPrefix(value, "@"):
+		data, err = readFile(value[1:])
+	default:
+		data = []byte(value)
+	}
+	if err != nil {
+		return nil, usagef("%s: %v", flag, err)
+	}
+	if len(data) > maxDocument {
+		return nil, usagef("%s: more than %d bytes; store large data elsewhere and pass where it is", flag, maxDocument)
+	}
+	data = bytes.TrimSpace(data)
+	var doc any
+	if err := json.Unmarshal(data, &doc); err != nil {
+		return nil, usagef("%s is not JSON: %v (a text needs quotes: '\"Ada\"')", flag, err)
+	}
+	return data, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxDocument+1))
+	return data, errors.Join(err, file.Close())
+}
