@@ -11,8 +11,9 @@ import (
 	"github.com/pawlrun/pawl/internal/replay"
 )
 
-// Context is an orchestration's view of the world. It belongs to the goroutine the orchestration runs on; on any other,
-// every use fails with ErrForeignGoroutine.
+// Context is an orchestration's view of the world. It belongs to the goroutine the orchestration runs on and is not safe
+// for use on any other: an await that would block another goroutine fails with ErrForeignGoroutine, and so does the
+// execution.
 type Context struct {
 	app *App
 	x   *replay.Execution

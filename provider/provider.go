@@ -297,7 +297,7 @@ type Parent struct {
 // NewInstance is an instance to be created with execution 1.
 type NewInstance struct {
 	InstanceID  string
-	ExecutionID ExecutionID // makes the creation idempotent
+	ExecutionID ExecutionID // makes the creation idempotent, also once the instance has continued as new
 	Class       ClassID
 	Parent      *Parent
 	Events      []byte // JSON array with the one event that starts the execution
@@ -349,9 +349,9 @@ type Commit struct {
 	// Waits are the names of external events the execution now waits for; only those leave the inbox.
 	Waits        []string
 	Work         []NewWork
-	CancelWork   []int32 // scheduling events whose work items are removed
+	CancelWork   []int32 // scheduling events whose work items are removed, also if they are of this commit
 	Timers       []NewTimer
-	CancelTimers []int32 // scheduling events whose timers are removed
+	CancelTimers []int32 // scheduling events whose timers are removed, also if they are of this commit
 	Children     []NewInstance
 	Messages     []NewMessage
 	Next         *NewExecution // with StatusContinuedAsNew
@@ -384,6 +384,7 @@ type AckItem struct {
 
 // AckRequest commits turns. Each item applies whole or not at all, independent of the others: Applied or Fenced. An
 // item applies if the instance is held under Token at (Execution, Seq) and all Finished work is there under its token.
+// Two items for one instance are refused (GiveUp).
 //
 // At the end of an execution (any status but running) the caller lists outstanding work and timers as cancelled.
 type AckRequest struct {
@@ -451,7 +452,8 @@ type AckWorkItem struct {
 	CachedSeq       int32
 }
 
-// AckWorkRequest records results. Answers: Applied, or Gone when the item is not held under its token any more.
+// AckWorkRequest records results. Answers: Applied, or Gone when the item is not held under its token any more. The
+// repeat of an item that was recorded without a grant may find it Gone; its result is stored all the same.
 type AckWorkRequest struct {
 	Worker       WorkerID
 	Items        []AckWorkItem
@@ -501,7 +503,7 @@ type PulseRequest struct {
 	Join bool
 	// Name is shown to operators (host and process id).
 	Name string
-	// TTL is how old a beat must be, by the store's clock, for its worker to be reported stale.
+	// TTL is how old a beat must be, by the store's clock, for its worker to be reported in Stale.
 	TTL time.Duration
 	// Reap lists workers that the caller itself has seen unchanged for a TTL: those whose beat still has this value
 	// lose everything they hold, with a fresh token, ready at once.

@@ -29,9 +29,9 @@ type activityRun struct {
 // launch starts activities that have their slot. s.mu is held.
 func (s *session) launch(runs []*activityRun) {
 	for _, run := range runs {
-		s.running++
+		s.runs[run.key] = run
 		run.ctx, run.cancel = context.WithCancel(s.workCtx)
-		go run.run() // waited for by drain through s.running, but not beyond the activity's own willingness to end
+		go run.run() // waited for by drain through s.runs, but not beyond the activity's own willingness to end
 	}
 }
 
@@ -46,14 +46,12 @@ func (s *session) launchClaimed(items []provider.WorkItem, n int) {
 		case run.activity == nil:
 			err = fmt.Errorf("class %d is not registered here", item.Class)
 		case item.Attempt > s.e.opts.MaxAttempts:
-			s.deliver([]*ackWorkCall{s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: history.Failure{
-				Kind: history.FailureQuarantined, Source: run.activity.Name,
-				Message: fmt.Sprintf("begun %d times without an outcome: it may crash or hang its process", item.Attempt-1)}})})
+			s.refuse(run, history.Failure{Kind: history.FailureQuarantined, Source: run.activity.Name,
+				Message: fmt.Sprintf("begun %d times without an outcome: it may crash or hang its process", item.Attempt-1)})
 			continue
 		}
 		if err != nil {
-			s.deliver([]*ackWorkCall{s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: history.Failure{
-				Kind: history.FailureBadPayload, Message: err.Error()}})})
+			s.refuse(run, history.Failure{Kind: history.FailureBadPayload, Message: err.Error()})
 			continue
 		}
 		runs = append(runs, run)
@@ -68,6 +66,14 @@ func (s *session) launchClaimed(items []provider.WorkItem, n int) {
 	s.launch(runs)
 	s.mu.Unlock()
 	s.releaseQuietly(n - len(runs))
+}
+
+// refuse records the failure of an activity that is not to be run.
+func (s *session) refuse(run *activityRun, f history.Failure) {
+	s.mu.Lock()
+	s.busy++
+	s.mu.Unlock()
+	s.record([]*ackWorkCall{s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: f})})
 }
 
 // releaseQuietly gives slots of an unfilled claim back; the queue is known to be empty, so nobody is woken.
@@ -103,6 +109,7 @@ func (run *activityRun) finish(result history.Payload, failure *history.Failure)
 	}
 	var call *ackWorkCall
 	s.mu.Lock()
+	s.slots++ // before the turn that follows, which may fill it
 	in := run.in
 	if in != nil {
 		delete(in.local, run.key.Event)
@@ -119,23 +126,30 @@ func (run *activityRun) finish(result history.Payload, failure *history.Failure)
 			call.item.CachedExecution, call.item.CachedSeq = cached.execution, cached.nextSeq
 		}
 	}
-	s.running--
+	if s.runs[run.key] == run {
+		delete(s.runs, run.key)
+	}
 	if call != nil {
 		s.busy++ // until the result is recorded
 	}
 	s.checkQuiet()
 	s.mu.Unlock()
 	if call != nil {
-		s.ackWorks.add(call)
+		s.record([]*ackWorkCall{call})
 	}
-	s.release(1)
+	if s.work.maybe.Load() {
+		s.work.kick()
+	}
 }
 
-// cancelLocal cancels the contexts of the instance's activities: nobody waits for them any more. s.mu is held.
-func (in *instance) cancelLocal() {
-	for _, run := range in.local {
-		run.in, run.void = nil, true
-		run.cancel()
+// cancelRuns cancels the contexts of those activities of the instance that run here, claimed from the queue or not:
+// nobody waits for them any more. s.mu is held.
+func (in *instance) cancelRuns(events []int32) {
+	for _, event := range events {
+		if run := in.s.runs[provider.WorkKey{Ref: in.Ref, Execution: in.execution, Event: event}]; run != nil {
+			run.in, run.void = nil, true
+			run.cancel()
+		}
 	}
 	clear(in.local)
 }
@@ -164,11 +178,8 @@ func (c *ackWorkCall) fail(err error) {
 	}
 }
 
-// deliver records results that belong to no held instance.
-func (s *session) deliver(calls []*ackWorkCall) {
-	s.mu.Lock()
-	s.busy += len(calls)
-	s.mu.Unlock()
+// record sends results that belong to no held instance to the store. Each is counted in s.busy already.
+func (s *session) record(calls []*ackWorkCall) {
 	for _, c := range calls {
 		s.ackWorks.add(c)
 	}

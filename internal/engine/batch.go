@@ -3,7 +3,7 @@ package engine
 import "sync"
 
 // flushers is how many calls of one kind may be under way at a time. Two keep one connection busy while the other's
-// commit is flushed; more only add latency (docs/adr/0003-batching.md).
+// commit is flushed; more only add latency (docs/adr/0003-one-call-per-step.md).
 const flushers = 2
 
 // batchItem is what a batcher can bound and answer.

@@ -98,7 +98,7 @@ func (s *session) claimWork() {
 func (s *session) fetchWork() {
 	for len(s.e.workClasses) > 0 {
 		s.mu.Lock()
-		n := s.reserve(fetchMax)
+		n := s.reserveForClaim()
 		s.mu.Unlock()
 		if n == 0 {
 			return // a freed slot kicks again

@@ -55,15 +55,3 @@ func (c *classCache) resolve(ctx context.Context, e *Engine, classes []provider.
 	}
 	return ids, nil
 }
-
-// name returns a class by its number, if it is known here.
-func (c *classCache) byID(id provider.ClassID) (provider.Class, bool) {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	for class, i := range c.ids {
-		if i == id {
-			return class, true
-		}
-	}
-	return provider.Class{}, false
-}

@@ -249,7 +249,7 @@ func (s *session) flushAcks(calls []*ackCall) {
 	}
 	if s.work.maybe.Load() && !s.e.opts.Unfused && len(s.e.workClasses) > 0 {
 		s.mu.Lock()
-		req.ClaimWork = s.reserve(fetchMax)
+		req.ClaimWork = s.reserveForClaim()
 		s.mu.Unlock()
 		req.WorkClasses, req.ClaimRequest = s.e.workClasses, provider.NewToken()
 	}
@@ -304,6 +304,8 @@ func (c *ackCall) applied(r *provider.AckResult) {
 		in.closeCoroutine()
 	}
 	s.mu.Lock()
+	s.settling++
+	defer s.settled()
 	in.given = nil
 	in.token, in.nextSeq = p.commit.Request, in.nextSeq+p.commit.EventCount
 	unread := in.unread(p.commit.Request, r.Messages)
@@ -315,11 +317,11 @@ func (c *ackCall) applied(r *provider.AckResult) {
 	switch {
 	case p.commit.Status.Terminal():
 		in.finished = nil // results nobody waits for; the commit removed their work items
-		in.cancelLocal()
+		in.cancelRuns(p.commit.CancelWork)
 		orphans = in.detach()
 	case p.commit.Status == provider.StatusContinuedAsNew:
 		in.finished = nil
-		in.cancelLocal()
+		in.cancelRuns(p.commit.CancelWork)
 		in.execution, in.executionID, in.class, in.nextSeq, in.size = in.execution+1, p.nextID, p.nextCls, 1, 0
 		again = p.commit.Keep
 		if !again {
@@ -339,7 +341,7 @@ func (c *ackCall) applied(r *provider.AckResult) {
 	s.settle(in, p, again, regrant)
 	s.mu.Unlock()
 
-	s.deliver(orphans)
+	s.record(orphans)
 	for _, t := range p.commit.Timers {
 		s.addTimer(t.FireAt)
 	}
@@ -356,7 +358,8 @@ func (c *ackCall) applied(r *provider.AckResult) {
 
 // settle decides how a committed instance goes on: next turn, idle in the cache, or gone. s.mu is held.
 func (s *session) settle(in *instance, p *plan, again bool, regrant *provider.OrchestrationItem) {
-	in.idle()
+	in.rest()
+	defer s.checkQuiet() // only now: a turn that follows is not quiet
 	switch {
 	case regrant != nil && in.dropped:
 		in = s.newInstance(in.Ref, in.id)

@@ -129,7 +129,7 @@ func (e *Engine) Start(ctx context.Context, orchestrations []Orchestration, acti
 	worker := len(orchestrations)+len(activities) > 0
 	if worker {
 		s := newSession(e)
-		if err := e.call(ctx, func(ctx context.Context) error { return s.pulse(ctx) }); err != nil {
+		if err := e.call(ctx, s.pulse); err != nil {
 			s.end()
 			return err
 		}

@@ -74,7 +74,7 @@ func (s *session) news(in *instance, item *provider.OrchestrationItem) {
 	case in == nil || in.token != item.Token:
 		// The answer to the call that set this token is still on its way. Nobody would bring the news again, so they
 		// wait for it (commit.go, applied).
-		s.strays[item.Ref] = item
+		s.strays[item.Ref] = stray{item, time.Now()}
 	case in.busy:
 		// The commit under way comes after this read and brings what it leaves.
 	case in.held:
@@ -86,15 +86,33 @@ func (s *session) news(in *instance, item *provider.OrchestrationItem) {
 // unread returns what is unread after a call that made token the instance's: the call's answer, or the news that
 // overtook it. s.mu is held.
 func (in *instance) unread(token provider.Token, answer []provider.Message) []provider.Message {
-	stray := in.s.strays[in.Ref]
-	if stray == nil {
+	kept, ok := in.s.strays[in.Ref]
+	if !ok {
 		return answer
 	}
 	delete(in.s.strays, in.Ref)
-	if stray.Token == token {
-		return stray.Messages
+	if kept.item.Token == token {
+		return kept.item.Messages
 	}
 	return answer
+}
+
+// stray is news under a token that is not known here, or not any more.
+type stray struct {
+	item *provider.OrchestrationItem
+	came time.Time
+}
+
+// forgetStrays drops the news whose answer has not come within a TTL: it came before them, and the commit after it has
+// read the inbox again.
+func (s *session) forgetStrays() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for ref, kept := range s.strays {
+		if time.Since(kept.came) > s.e.opts.TTL {
+			delete(s.strays, ref)
+		}
+	}
 }
 
 // newInstance adds an instance. s.mu is held.
@@ -178,11 +196,16 @@ func (in *instance) begin() {
 	}
 }
 
-// idle ends the busy state. s.mu is held.
+// idle ends the busy state of an instance that is done with. s.mu is held.
 func (in *instance) idle() {
+	in.rest()
+	in.s.checkQuiet()
+}
+
+// rest ends the busy state; whoever then begins no turn must call checkQuiet. s.mu is held.
+func (in *instance) rest() {
 	in.busy = false
 	in.s.busy--
-	in.s.checkQuiet()
 	if in.s.orch.maybe.Load() && in.s.busy == in.s.e.opts.MaxInstances-1 {
 		in.s.orch.kick()
 	}
@@ -338,12 +361,14 @@ func (s *session) abandon(a provider.AbandonedInstance) {
 func (in *instance) drop() {
 	s := in.s
 	s.mu.Lock()
+	s.settling++
+	defer s.settled()
 	orphans := in.detach()
 	regrant := in.regrant
 	in.regrant = nil
 	in.idle()
 	s.mu.Unlock()
-	s.deliver(orphans)
+	s.record(orphans)
 	in.closeCoroutine()
 	if regrant != nil {
 		s.grant(regrant)
@@ -367,12 +392,13 @@ func (in *instance) detach() []*ackWorkCall {
 	return orphans
 }
 
-// orphans turns recorded-nowhere results into calls that record them without the instance. s.mu is held.
+// orphans turns results that are recorded nowhere yet into calls for record. s.mu is held.
 func (in *instance) orphans() []*ackWorkCall {
 	var calls []*ackWorkCall
 	for _, m := range slices.Concat(in.given, in.finished) {
 		calls = append(calls, in.s.newAckWork(in.workKey(m), provider.Token(m.Token), m.Event))
 	}
+	in.s.busy += len(calls) // until they are recorded
 	in.given, in.finished = nil, nil
 	return calls
 }

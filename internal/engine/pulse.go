@@ -64,7 +64,7 @@ func (s *session) overdue() time.Duration { return time.Since(s.beat.last) }
 func (s *session) boundedPulse() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.e.opts.TTL/2)
 	defer cancel()
-	err := s.pulse(ctx)
+	err := s.e.call(ctx, s.pulse) // a broken connection must not cost a beat
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.suspended = s.overdue() > s.e.opts.TTL/2
@@ -76,7 +76,7 @@ func (s *session) pulse(ctx context.Context) error {
 	e := s.e
 	sent := time.Now()
 	reply, err := e.store.Pulse(ctx, &provider.PulseRequest{
-		Worker: s.worker, Join: !s.beat.joined, Name: e.opts.Name, TTL: e.opts.TTL, Reap: s.suspects(sent),
+		Worker: s.worker, Join: !s.beat.joined, Name: e.opts.Name, TTL: e.opts.PulseInterval / 2, Reap: s.suspects(sent),
 		Classes: e.orchClasses, WorkClasses: e.workClasses, Sleep: true, Watch: e.waiters.watched(),
 	})
 	if err != nil {
@@ -88,6 +88,7 @@ func (s *session) pulse(ctx context.Context) error {
 	e.clock.observe(reply.Now)
 	s.beat.joined, s.beat.last = true, sent
 	s.notePeers(reply.Stale, sent)
+	s.forgetStrays()
 	e.finished(reply.Done)
 	if reply.OrchestrationsReady {
 		s.orch.kick()
@@ -102,11 +103,13 @@ func (s *session) pulse(ctx context.Context) error {
 }
 
 // suspects are the workers whose beat this process itself has seen unchanged for a TTL of its own successful beats. The
-// store's word alone does not do: after its restart or failover every beat looks old at once.
+// store's clock alone does not do: after its restart or failover every beat looks old at once. So beats are reported
+// from half an interval on, which starts the observation early: a worker that dies is released at most an interval and
+// a half after its TTL.
 func (s *session) suspects(now time.Time) []provider.Beat {
 	var reap []provider.Beat
 	for w, p := range s.beat.peers {
-		if now.Sub(p.since) >= s.e.opts.TTL-s.e.opts.PulseInterval {
+		if now.Sub(p.since) >= s.e.opts.TTL-s.e.opts.PulseInterval/4 { // a quarter for the ticker's jitter
 			reap = append(reap, provider.Beat{Worker: w, Beat: p.beat})
 		}
 	}
@@ -133,9 +136,9 @@ func (e *Engine) renew(old *session, why error) {
 	next := newSession(e)
 	ctx, cancel := context.WithTimeout(e.ctx, e.opts.TTL)
 	defer cancel()
-	err := e.store.RetireWorker(ctx, old.worker) // nobody else may be there to release what it held
+	err := e.call(ctx, func(ctx context.Context) error { return e.store.RetireWorker(ctx, old.worker) }) // nobody else may be there to do it
 	if err == nil {
-		err = next.pulse(ctx)
+		err = e.call(ctx, next.pulse)
 	}
 	e.mu.Lock()
 	if e.stopped || e.session != old {
@@ -162,7 +165,11 @@ func (e *Engine) clientPulse() error {
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, e.opts.TTL)
 	defer cancel()
-	reply, err := e.store.Pulse(ctx, &provider.PulseRequest{TTL: e.opts.TTL, Watch: watch})
+	var reply *provider.PulseReply
+	err := e.call(ctx, func(ctx context.Context) (err error) {
+		reply, err = e.store.Pulse(ctx, &provider.PulseRequest{TTL: e.opts.TTL, Watch: watch})
+		return err
+	})
 	if err != nil {
 		return err
 	}

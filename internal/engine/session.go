@@ -31,11 +31,12 @@ type session struct {
 
 	mu        sync.Mutex
 	instances map[provider.Ref]*instance
-	strays    map[provider.Ref]*provider.OrchestrationItem // news that overtook the answer they follow
+	strays    map[provider.Ref]stray // news that overtook the answer they follow
 	cache     cache
-	slots     int // free activity slots
-	running   int // activities running
-	busy      int // instances with a turn or commit under way
+	slots     int                               // free activity slots
+	runs      map[provider.WorkKey]*activityRun // activities running
+	busy      int                               // instances with a turn or commit under way
+	settling  int                               // instances between the end of that and what follows from it, which may be the next turn
 	timers    timerQueue
 	draining  bool
 	suspended bool // beats are late: start nothing new
@@ -43,7 +44,7 @@ type session struct {
 }
 
 func newSession(e *Engine) *session {
-	s := &session{e: e, worker: provider.NewWorkerID(), instances: map[provider.Ref]*instance{}, strays: map[provider.Ref]*provider.OrchestrationItem{}, slots: e.opts.Slots}
+	s := &session{e: e, worker: provider.NewWorkerID(), instances: map[provider.Ref]*instance{}, strays: map[provider.Ref]stray{}, runs: map[provider.WorkKey]*activityRun{}, slots: e.opts.Slots}
 	s.ctx, s.cancel = context.WithCancel(e.ctx)
 	s.workCtx, s.cancelWork = context.WithCancel(s.ctx)
 	s.acks = newBatcher(e, s.flushAcks)
@@ -83,7 +84,7 @@ func (s *session) drain(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
-	left := s.running
+	left := len(s.runs)
 	s.mu.Unlock()
 
 	retire, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -101,10 +102,18 @@ func (s *session) drain(ctx context.Context) error {
 
 // checkQuiet signals a waiting drain when nothing is under way. s.mu is held.
 func (s *session) checkQuiet() {
-	if s.quiet != nil && s.running == 0 && s.busy == 0 {
+	if s.quiet != nil && len(s.runs) == 0 && s.busy == 0 && s.settling == 0 {
 		close(s.quiet)
 		s.quiet = nil
 	}
+}
+
+// settled ends the settling of an instance.
+func (s *session) settled() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settling--
+	s.checkQuiet()
 }
 
 // end forgets everything and ends the session's goroutines.
@@ -142,6 +151,10 @@ func (s *session) reserve(n int) int {
 	s.slots -= n
 	return n
 }
+
+// reserveForClaim takes slots for a claim of queued work: half of the free ones, so that what happens here meanwhile finds
+// some too. s.mu is held.
+func (s *session) reserveForClaim() int { return s.reserve(min((s.slots+1)/2, fetchMax)) }
 
 // release gives slots back and looks for work to fill them with.
 func (s *session) release(n int) {

@@ -38,7 +38,8 @@ func (f *Future) resolve(result history.Payload, failure *history.Failure) {
 }
 
 // Await blocks the coroutine until one of the futures is ready and returns the index of the first that is, in
-// argument order. It fails if called from another goroutine than the coroutine (ErrForeignGoroutine) or with no future.
+// argument order. It fails with no future, and if it would have to block another goroutine than the
+// coroutine (ErrForeignGoroutine, which also fails the execution).
 func (x *Execution) Await(futures ...*Future) (int, error) {
 	if len(futures) == 0 {
 		return 0, ErrNothingToAwait
@@ -52,9 +53,9 @@ func (x *Execution) Await(futures ...*Future) (int, error) {
 				return i, nil
 			}
 		}
-		if err := x.enter(); err != nil {
+		x.enter()
+		if err := x.step(); err != nil {
 			return 0, err
 		}
-		x.step()
 	}
 }

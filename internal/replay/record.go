@@ -20,8 +20,8 @@ type Message struct {
 	Event history.Event
 }
 
-// step applies the next entry of the record, or parks when there is none.
-func (x *Execution) step() {
+// step applies the next entry of the record, or parks when there is none. An error means that the caller may not park.
+func (x *Execution) step() error {
 	if len(x.recorded) > 0 {
 		ev := x.recorded[0]
 		if isCommand(ev) {
@@ -32,15 +32,15 @@ func (x *Execution) step() {
 		}
 		x.recorded = x.recorded[1:]
 		x.next++
-		return
+		return nil
 	}
 	for i, m := range x.pending {
 		if x.take(m) {
 			x.pending = append(x.pending[:i:i], x.pending[i+1:]...)
-			return
+			return nil
 		}
 	}
-	x.park()
+	return x.park()
 }
 
 // take applies a message if the execution can use it now, and reports whether it is used up.

@@ -165,66 +165,71 @@ func TestReplayIsTheLiveRun(t *testing.T) {
 // isTurnEnd reports whether a turn ends before event n.
 func isTurnEnd(events []history.Event, n int) bool { return events[n].Type() == "TurnStarted" }
 
-func TestDivergence(t *testing.T) {
-	base := []history.Event{started(), &history.ActivityScheduled{Name: "a"}, &history.ActivityScheduled{Name: "b"},
-		&history.TurnStarted{At: t0}, &history.ActivityCompleted{Scheduled: 2, Result: text("r")}, &history.ActivityCompleted{Scheduled: 1, Result: text("r")},
-		&history.EventAwaited{Name: "go"}}
-	await := func(x *Execution, fs ...*Future) (history.Payload, error) {
-		for _, f := range fs {
-			if _, err := x.Await(f); err != nil {
-				return history.Payload{}, err
-			}
+// divergenceBase is the history of two, up to its wait.
+var divergenceBase = []history.Event{started(), &history.ActivityScheduled{Name: "a"}, &history.ActivityScheduled{Name: "b"},
+	&history.TurnStarted{At: t0}, &history.ActivityCompleted{Scheduled: 2, Result: text("r")}, &history.ActivityCompleted{Scheduled: 1, Result: text("r")},
+	&history.EventAwaited{Name: "go"}}
+
+func await(x *Execution, fs ...*Future) (history.Payload, error) {
+	for _, f := range fs {
+		if _, err := x.Await(f); err != nil {
+			return history.Payload{}, err
 		}
-		return history.Payload{}, nil
 	}
-	tests := []struct {
-		name             string
-		fn               Function
-		recorded         []history.Event
-		event            int32
-		expected, actual string
-	}{
-		{"same", two, base, 0, "", ""},
-		{"other activity", func(x *Execution, _ history.Payload) (history.Payload, error) {
-			return await(x, x.Activity("a", text("")), x.Activity("c", text("")))
-		}, base, 2, `ActivityScheduled("b")`, `ActivityScheduled("c")`},
-		{"other kind", func(x *Execution, _ history.Payload) (history.Payload, error) {
-			return await(x, x.Timer(1))
-		}, base, 1, `ActivityScheduled("a")`, "TimerScheduled"},
-		{"awaits too early", func(x *Execution, _ history.Payload) (history.Payload, error) {
-			return await(x, x.Activity("a", text("")))
-		}, base, 2, `ActivityScheduled("b")`, "await"},
-		{"schedules too much", func(x *Execution, _ history.Payload) (history.Payload, error) {
-			return await(x, x.Activity("a", text("")), x.Activity("b", text("")), x.Activity("c", text("")))
-		}, base, 3, "TurnStarted", `ActivityScheduled("c")`},
-		{"schedules at the end of history", func(x *Execution, in history.Payload) (history.Payload, error) {
-			a, b := x.Activity("a", text("")), x.Activity("b", text(""))
-			if _, err := await(x, a, b); err != nil {
-				return history.Payload{}, err
-			}
-			return await(x, x.Event("go"), x.Activity("c", text("")))
-		}, base[:6], 6, "the end of the turn", `EventAwaited("go")`},
-		{"returns too early", func(*Execution, history.Payload) (history.Payload, error) { return text("x"), nil },
-			base, 1, `ActivityScheduled("a")`, "ExecutionCompleted"},
-		{"returns at the end of history", func(x *Execution, _ history.Payload) (history.Payload, error) {
-			return await(x, x.Activity("a", text("")), x.Activity("b", text("")))
-		}, base[:6], 6, "the end of the turn", "ExecutionCompleted"},
-		{"fails where it completed", func(x *Execution, _ history.Payload) (history.Payload, error) {
-			return history.Payload{}, errors.New("no")
-		}, []history.Event{started(), &history.ExecutionCompleted{}}, 1, "ExecutionCompleted", "ExecutionFailed(no)"},
-		{"panics where it went on", func(x *Execution, _ history.Payload) (history.Payload, error) { panic("no") },
-			base, 1, `ActivityScheduled("a")`, "ExecutionFailed(no)"},
-		{"other child id", func(x *Execution, _ history.Payload) (history.Payload, error) {
-			return await(x, x.Child("c", "", "id2", text("")))
-		}, []history.Event{started(), &history.ChildScheduled{Name: "c", InstanceID: "id1"}}, 1, `ChildScheduled("c", instance "id1")`, `ChildScheduled("c", instance "id2")`},
-		{"answer to nothing", two, []history.Event{started(), base[1], base[2], &history.TurnStarted{At: t0}, &history.ActivityCompleted{Scheduled: 9}},
-			4, "ActivityCompleted(of event 9)", "ActivityCompleted answers event 9, which is not open"},
-		{"answer of the wrong kind", two, []history.Event{started(), base[1], base[2], &history.TurnStarted{At: t0}, &history.TimerFired{Scheduled: 1}},
-			4, "TimerFired(of event 1)", "TimerFired answers event 1, which is not open"},
-		{"events after the end", two, []history.Event{started(), base[1], base[2], &history.ExecutionCompleted{}, base[3]},
-			3, "ExecutionCompleted", "the orchestration goes on after ExecutionCompleted"},
-	}
-	for _, tt := range tests {
+	return history.Payload{}, nil
+}
+
+// divergences are functions that meet a history they did not write.
+var divergences = []struct {
+	name             string
+	fn               Function
+	recorded         []history.Event
+	event            int32
+	expected, actual string
+}{
+	{"same", two, divergenceBase, 0, "", ""},
+	{"other activity", func(x *Execution, _ history.Payload) (history.Payload, error) {
+		return await(x, x.Activity("a", text("")), x.Activity("c", text("")))
+	}, divergenceBase, 2, `ActivityScheduled("b")`, `ActivityScheduled("c")`},
+	{"other kind", func(x *Execution, _ history.Payload) (history.Payload, error) {
+		return await(x, x.Timer(1))
+	}, divergenceBase, 1, `ActivityScheduled("a")`, "TimerScheduled"},
+	{"awaits too early", func(x *Execution, _ history.Payload) (history.Payload, error) {
+		return await(x, x.Activity("a", text("")))
+	}, divergenceBase, 2, `ActivityScheduled("b")`, "await"},
+	{"schedules too much", func(x *Execution, _ history.Payload) (history.Payload, error) {
+		return await(x, x.Activity("a", text("")), x.Activity("b", text("")), x.Activity("c", text("")))
+	}, divergenceBase, 3, "TurnStarted", `ActivityScheduled("c")`},
+	{"schedules at the end of history", func(x *Execution, in history.Payload) (history.Payload, error) {
+		a, b := x.Activity("a", text("")), x.Activity("b", text(""))
+		if _, err := await(x, a, b); err != nil {
+			return history.Payload{}, err
+		}
+		return await(x, x.Event("go"), x.Activity("c", text("")))
+	}, divergenceBase[:6], 6, "the end of the turn", `EventAwaited("go")`},
+	{"returns too early", func(*Execution, history.Payload) (history.Payload, error) { return text("x"), nil },
+		divergenceBase, 1, `ActivityScheduled("a")`, "ExecutionCompleted"},
+	{"returns at the end of history", func(x *Execution, _ history.Payload) (history.Payload, error) {
+		return await(x, x.Activity("a", text("")), x.Activity("b", text("")))
+	}, divergenceBase[:6], 6, "the end of the turn", "ExecutionCompleted"},
+	{"fails where it completed", func(x *Execution, _ history.Payload) (history.Payload, error) {
+		return history.Payload{}, errors.New("no")
+	}, []history.Event{started(), &history.ExecutionCompleted{}}, 1, "ExecutionCompleted", "ExecutionFailed(no)"},
+	{"panics where it went on", func(x *Execution, _ history.Payload) (history.Payload, error) { panic("no") },
+		divergenceBase, 1, `ActivityScheduled("a")`, "ExecutionFailed(no)"},
+	{"other child id", func(x *Execution, _ history.Payload) (history.Payload, error) {
+		return await(x, x.Child("c", "", "id2", text("")))
+	}, []history.Event{started(), &history.ChildScheduled{Name: "c", InstanceID: "id1"}}, 1, `ChildScheduled("c", instance "id1")`, `ChildScheduled("c", instance "id2")`},
+	{"answer to nothing", two, []history.Event{started(), divergenceBase[1], divergenceBase[2], &history.TurnStarted{At: t0}, &history.ActivityCompleted{Scheduled: 9}},
+		4, "ActivityCompleted(of event 9)", "ActivityCompleted answers event 9, which is not open"},
+	{"answer of the wrong kind", two, []history.Event{started(), divergenceBase[1], divergenceBase[2], &history.TurnStarted{At: t0}, &history.TimerFired{Scheduled: 1}},
+		4, "TimerFired(of event 1)", "TimerFired answers event 1, which is not open"},
+	{"events after the end", two, []history.Event{started(), divergenceBase[1], divergenceBase[2], &history.ExecutionCompleted{}, divergenceBase[3]},
+		3, "ExecutionCompleted", "the orchestration goes on after ExecutionCompleted"},
+}
+
+func TestDivergence(t *testing.T) {
+	for _, tt := range divergences {
 		t.Run(tt.name, func(t *testing.T) {
 			out, _ := run(t, tt.fn, tt.recorded, Input{ReplayOnly: true})
 			d := out.Divergence
