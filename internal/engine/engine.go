@@ -98,6 +98,7 @@ type Engine struct {
 
 	starts *batcher[*startCall]
 	sends  *batcher[*sendCall]
+	reads  *batcher[readCall]
 
 	// ctx ends when the engine has stopped; all calls use it or a child.
 	ctx    context.Context
@@ -117,6 +118,7 @@ func New(store provider.Provider, opts Options) *Engine {
 	e.waiters.byInstance = map[string]map[*Waiter]struct{}{}
 	e.starts = newBatcher(e, e.flushStarts)
 	e.sends = newBatcher(e, e.flushSends)
+	e.reads = newBatcher(e, e.flushReads)
 	return e
 }
 

@@ -204,7 +204,7 @@ func (e *Engine) notified(s *session, note provider.Notification) {
 		if note.State != nil {
 			e.finished([]provider.InstanceState{*note.State})
 		} else if e.waiters.has(note.InstanceID) {
-			e.spawn(func() { e.readWatched(note.InstanceID) })
+			e.reads.add(readCall(note.InstanceID))
 		}
 	case provider.NotifyHeld, provider.NotifyReady:
 		if s != nil {
@@ -217,11 +217,23 @@ func (e *Engine) notified(s *session, note provider.Notification) {
 	}
 }
 
-// readWatched reads a finished instance whose outcome did not fit into its notification.
-func (e *Engine) readWatched(id string) {
-	states, err := e.store.ReadInstances(e.ctx, []string{id}, false)
+// readCall is a finished instance whose outcome did not fit into its notification.
+type readCall string
+
+func (c readCall) bytes() int { return len(c) }
+
+// fail implements batchItem; the pulse will find the outcome.
+func (c readCall) fail(error) {}
+
+// flushReads reads finished instances that are waited for.
+func (e *Engine) flushReads(calls []readCall) {
+	ids := make([]string, len(calls))
+	for i, c := range calls {
+		ids[i] = string(c)
+	}
+	states, err := e.store.ReadInstances(e.ctx, ids, false)
 	if err != nil {
-		e.log.Debug("read of a finished instance failed; the pulse will find it", "instance", id, "error", err)
+		e.log.Debug("read of finished instances failed; the pulse will find them", "error", err)
 		return
 	}
 	e.finished(states)

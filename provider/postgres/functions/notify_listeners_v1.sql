@@ -1,7 +1,7 @@
 -- The one notification of a call, and only if somebody marked an interest in it: workers that sleep and serve a class
 -- of p_ready (as many of them as there are items), other owners of instances that got a message, and whoever watches an
 -- instance of p_done. Records of the payload, separated by chr(30): r<worker> instances are ready, w<worker> work is,
--- h<worker> a held instance has news, d<state> an instance has ended, or e<instance id> where its state is too large.
+-- h<worker> a held instance has news, d<state> an instance has ended, or e<instance id> where there is no room for it.
 create or replace function notify_listeners_v1(p_ready int[], p_owners bigint[], p_done_part smallint[], p_done_iid bigint[])
 returns void language plpgsql as $$
 declare
@@ -30,10 +30,12 @@ begin
     records := records || array(select distinct 'h' || o from unnest(p_owners) o);
   end if;
   if p_done_iid is not null then
-    select array_agg(case when octet_length(s.state) < 7000 then 'd' || s.state else 'e' || s.id end) into done
-      from (select state_of_v1(u.part, u.iid, true)::text,
-                   (select i.instance_id from instance i where i.part = u.part and i.iid = u.iid)
-              from unnest(p_done_part, p_done_iid) u(part, iid)) s(state, id);
+    -- The states that fit ride along, of the others only the ids: who waits for them reads them in one go.
+    select array_agg(case when s.size < 5000 then 'd' || s.state else 'e' || s.id end order by s.n) into done
+      from (select d.n, d.id, d.state, sum(octet_length(d.state)) over (order by d.n) size
+              from (select u.n, state_of_v1(u.part, u.iid, true)::text state,
+                           (select i.instance_id from instance i where i.part = u.part and i.iid = u.iid) id
+                      from unnest(p_done_part, p_done_iid) with ordinality u(part, iid, n)) d) s;
     records := records || done;
   end if;
   if records is null or cardinality(records) = 0 then return; end if;
