@@ -31,17 +31,19 @@ func checkName(what, s string) error {
 // instantiations of generic functions ([...]).
 var unnamed = regexp.MustCompile(`(^|\.)(func|gowrap)\d+(\.|$)|\[`)
 
-// codePointer identifies a function's code. Closures of one literal share it.
+var errNilFunction = fmt.Errorf("%w: the function is nil", ErrInvalid)
+
+// codePointer identifies a function's code, 0 for a nil function. Closures of one literal share it.
 func codePointer(fn any) uintptr { return reflect.ValueOf(fn).Pointer() }
 
 // functionName returns the default name of a function: its own, with the receiver's type for a method, without package.
 // It fails for functions whose compiled name says nothing lasting.
 func functionName(fn any) (string, error) {
-	v := reflect.ValueOf(fn)
-	if v.Kind() != reflect.Func || v.IsNil() {
-		return "", fmt.Errorf("%w: not a function: %T", ErrInvalid, fn)
+	pc := codePointer(fn)
+	if pc == 0 {
+		return "", errNilFunction
 	}
-	full := runtime.FuncForPC(v.Pointer()).Name()
+	full := runtime.FuncForPC(pc).Name()
 	name := full[strings.LastIndexByte(full, '/')+1:]
 	if i := strings.IndexByte(name, '.'); i >= 0 {
 		name = name[i+1:]

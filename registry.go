@@ -74,10 +74,10 @@ func (r *registry) add(kind string, fn any, opts []RegisterOption) (names []stri
 	}
 	defaultName, err := functionName(fn)
 	if !reg.named {
-		if err != nil {
-			return nil, err
-		}
 		reg.name = defaultName
+	}
+	if err != nil && (!reg.named || errors.Is(err, errNilFunction)) {
+		return nil, err
 	}
 	names = append([]string{reg.name}, reg.aliases...)
 	for _, n := range names {
