@@ -132,6 +132,9 @@ func (c *startCall) runFirstTurn(e *Engine, started *history.ExecutionStarted) (
 	if out.Status == replay.Running {
 		p.commit.Keep = len(p.launch) > 0
 	}
+	// While the instance is held here its end needs no notification: whoever waits here learns of it directly.
+	in.watched = c.item.Watch && out.Status == replay.Running && !p.commit.Keep
+	c.item.Watch = in.watched
 	c.plan = p
 	c.item.First = &p.commit
 	return true, nil

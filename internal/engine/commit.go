@@ -326,6 +326,7 @@ func (c *ackCall) applied(r *provider.AckResult) {
 		again = p.commit.Keep
 		if !again {
 			orphans = in.detach()
+			in.watch()
 		}
 	default:
 		for _, run := range p.launch {
@@ -377,9 +378,18 @@ func (s *session) settle(in *instance, p *plan, again bool, regrant *provider.Or
 	default:
 		in.proceed()
 		if !in.busy && !in.held {
+			in.watch()
 			s.cache.add(in)
 			s.evict()
 		}
+	}
+}
+
+// watch has the end of an instance that is not held here any more notified, if somebody here waits for it. s.mu is held.
+func (in *instance) watch() {
+	if !in.watched && in.s.e.waiters.has(in.id) {
+		in.watched = true
+		in.s.e.reads.add(readCall(in.id))
 	}
 }
 

@@ -25,6 +25,7 @@ type instance struct {
 	nextSeq     int32
 	token       provider.Token
 
+	watched bool // the store will notify the end
 	held    bool // the store has this session as owner, as far as is known
 	busy    bool // a turn or its commit is under way
 	dropped bool // not in session.instances any more

@@ -217,7 +217,8 @@ func (e *Engine) notified(s *session, note provider.Notification) {
 	}
 }
 
-// readCall is a finished instance whose outcome did not fit into its notification.
+// readCall is an instance somebody here waits for, to be read and marked: it has ended without room for its outcome in the
+// notification, or it has just been released to whoever claims it.
 type readCall string
 
 func (c readCall) bytes() int { return len(c) }
@@ -225,15 +226,15 @@ func (c readCall) bytes() int { return len(c) }
 // fail implements batchItem; the pulse will find the outcome.
 func (c readCall) fail(error) {}
 
-// flushReads reads finished instances that are waited for.
+// flushReads reads instances that are waited for and has the ends of those still running notified.
 func (e *Engine) flushReads(calls []readCall) {
 	ids := make([]string, len(calls))
 	for i, c := range calls {
 		ids[i] = string(c)
 	}
-	states, err := e.store.ReadInstances(e.ctx, ids, false)
+	states, err := e.store.ReadInstances(e.ctx, ids, true)
 	if err != nil {
-		e.log.Debug("read of finished instances failed; the pulse will find them", "error", err)
+		e.log.Debug("read of awaited instances failed; the pulse will find them", "error", err)
 		return
 	}
 	e.finished(states)

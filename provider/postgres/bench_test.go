@@ -1,11 +1,8 @@
 package postgres_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/pawlrun/pawl/internal/pgtest"
 	"github.com/pawlrun/pawl/provider"
@@ -42,18 +39,9 @@ var benchEvents = []byte(`[{"type":"ExecutionStarted","name":"Flow","executionId
 // BenchmarkRawCommit is the floor: one row inserted and committed.
 func BenchmarkRawCommit(b *testing.B) {
 	_, url, _, _ := benchStore(b)
-	conn, err := pgx.Connect(b.Context(), url)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(b.Context(), "create table raw (id bigint primary key, body json)"); err != nil {
-		b.Fatal(err)
-	}
+	conn := connectRaw(b, url)
 	for i := 0; b.Loop(); i++ {
-		if _, err := conn.Exec(b.Context(), "insert into raw values ($1, $2)", i, string(benchEvents)); err != nil {
-			b.Fatal(err)
-		}
+		insertRaw(b, conn, i)
 	}
 }
 
@@ -64,7 +52,7 @@ func BenchmarkHello(b *testing.B) {
 			p, _, flow, job := benchStore(b)
 			worker := provider.NewWorkerID()
 			for b.Loop() {
-				hello(b, p, worker, flow, job, batch, 0)
+				endHello(b, p, startHello(b, p, worker, flow, job, batch))
 			}
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*batch), "µs/workflow")
 		})
@@ -76,14 +64,17 @@ func BenchmarkStep(b *testing.B) {
 	for _, batch := range []int{1, 32} {
 		b.Run(fmt.Sprintf("batch=%d", batch), func(b *testing.B) {
 			p, _, flow, job := benchStore(b)
-			hello(b, p, provider.NewWorkerID(), flow, job, batch, b.N)
+			ack := startHello(b, p, provider.NewWorkerID(), flow, job, batch)
+			for b.Loop() {
+				takeStep(b, p, ack, job)
+			}
 			b.ReportMetric(float64(b.Elapsed().Microseconds())/float64(b.N*batch), "µs/step")
 		})
 	}
 }
 
-// hello runs a batch of workflows with one activity and further steps of one each.
-func hello(b *testing.B, p *postgres.Provider, worker provider.WorkerID, flow, job provider.ClassID, batch, steps int) {
+// startHello starts a batch of workflows that have one activity leased, and returns the ack to go on with.
+func startHello(b *testing.B, p *postgres.Provider, worker provider.WorkerID, flow, job provider.ClassID, batch int) *provider.AckRequest {
 	b.Helper()
 	start := &provider.StartRequest{Worker: worker}
 	for range batch {
@@ -103,35 +94,39 @@ func hello(b *testing.B, p *postgres.Provider, worker provider.WorkerID, flow, j
 		ack.Items = append(ack.Items, provider.AckItem{
 			Ref: started.Results[i].Ref, Execution: 1, Seq: 2, Token: first.Request,
 			Finished: []provider.FinishedWork{{Event: 1, Token: first.Request}},
-			Commit:   provider.Commit{Request: provider.NewToken(), Events: benchEvents, EventCount: 2, Status: provider.StatusCompleted},
 		})
 	}
-	if steps > 0 {
-		b.ResetTimer()
+	return ack
+}
+
+// takeStep commits a turn of each instance that finishes its activity and schedules the next.
+func takeStep(b *testing.B, p *postgres.Provider, ack *provider.AckRequest, job provider.ClassID) {
+	b.Helper()
+	for i := range ack.Items {
+		item := &ack.Items[i]
+		item.Commit = provider.Commit{Request: provider.NewToken(), Events: benchEvents, EventCount: 2, Keep: true,
+			Work: []provider.NewWork{{Event: item.Seq + 1, Class: job, Input: []byte(`"world"`), Lease: true}}}
 	}
-	for step := range steps {
-		for i := range ack.Items {
-			item := &ack.Items[i]
-			item.Commit = provider.Commit{Request: provider.NewToken(), Events: benchEvents, EventCount: 2, Keep: true,
-				Work: []provider.NewWork{{Event: item.Seq + 1, Class: job, Input: []byte(`"world"`), Lease: true}}}
-		}
-		acked, err := p.AckOrchestrationItems(b.Context(), ack)
-		if err != nil {
-			b.Fatal(err)
-		}
-		for i := range ack.Items {
-			if acked.Results[i].Status != provider.Applied {
-				b.Fatal(step, acked.Results[i].Status)
-			}
-			item := &ack.Items[i]
-			item.Finished = []provider.FinishedWork{{Event: item.Seq + 1, Token: item.Request}}
-			item.Token = item.Request
-			item.Seq += 2
-		}
+	commit(b, p, ack)
+	for i := range ack.Items {
+		item := &ack.Items[i]
+		item.Finished = []provider.FinishedWork{{Event: item.Seq + 1, Token: item.Request}}
+		item.Token = item.Request
+		item.Seq += 2
 	}
-	if steps > 0 {
-		return
+}
+
+// endHello commits the last turn of each instance.
+func endHello(b *testing.B, p *postgres.Provider, ack *provider.AckRequest) {
+	b.Helper()
+	for i := range ack.Items {
+		ack.Items[i].Commit = provider.Commit{Request: provider.NewToken(), Events: benchEvents, EventCount: 2, Status: provider.StatusCompleted}
 	}
+	commit(b, p, ack)
+}
+
+func commit(b *testing.B, p *postgres.Provider, ack *provider.AckRequest) {
+	b.Helper()
 	acked, err := p.AckOrchestrationItems(b.Context(), ack)
 	if err != nil {
 		b.Fatal(err)
