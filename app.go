@@ -101,12 +101,15 @@ type App struct {
 	mu     sync.Mutex
 	state  appState
 	engine *engine.Engine
+	// While starting: ends the start.
+	cancelStart context.CancelFunc
 }
 
 type appState uint8
 
 const (
 	appNew appState = iota
+	appStarting
 	appStarted
 	appStopped
 )
@@ -121,29 +124,30 @@ func New(store provider.Provider, opts *Options) *App {
 	return app
 }
 
-// register checks that registration is still possible and records the function.
-func (a *App) register(kind string, fn any, opts []RegisterOption) ([]string, error) {
+// register checks that registration is still possible and records the function, under each name with add.
+func (a *App) register(kind string, fn any, opts []RegisterOption, add func(name string)) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state != appNew {
-		return nil, fmt.Errorf("%w: register %s: the app is started already", ErrInvalid, kind)
+		return fmt.Errorf("%w: register %s: the app is started already", ErrInvalid, kind)
 	}
-	return a.registry.add(kind, fn, opts)
+	names, err := a.registry.add(kind, fn, opts)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		add(name)
+	}
+	return nil
 }
 
 // Start connects the app: from here on it claims and runs what it has registered. It fails with all registration errors
 // at once, or when the store cannot be reached before ctx ends; it may then be called again. An app with nothing
 // registered is a client.
 func (a *App) Start(ctx context.Context) error {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	switch {
-	case a.state == appStopped:
-		return ErrStopped
-	case a.state == appStarted:
-		return fmt.Errorf("%w: the app is started already", ErrInvalid)
-	}
-	if err := errors.Join(a.optErr, a.registry.err()); err != nil {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := a.beginStart(cancel); err != nil {
 		return err
 	}
 	o := a.options
@@ -152,11 +156,40 @@ func (a *App) Start(ctx context.Context) error {
 		PulseInterval: o.PulseInterval, TTL: o.TTL, TurnTimeout: o.TurnTimeout, MaxAttempts: int32(o.MaxAttempts),
 		Unfused: o.Unfused, MaxBatch: maxBatch, MaxBatchBytes: maxBatchBytes, FailureOf: recordFailure,
 	})
-	if err := e.Start(ctx, a.registry.orchestrations, a.registry.activities); err != nil {
+	err := e.Start(ctx, a.registry.orchestrations, a.registry.activities)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.state == appStopped: // meanwhile
+		if err == nil {
+			_ = e.Stop(ctx) // ctx has ended: nothing was begun that could be finished
+		} else {
+			e.Close()
+		}
+		return ErrStopped
+	case err != nil:
+		a.state = appNew
 		e.Close()
 		return fmt.Errorf("start: %w", err)
 	}
 	a.engine, a.state = e, appStarted
+	return nil
+}
+
+// beginStart checks that the app can be started and lets Stop end the start.
+func (a *App) beginStart(cancel context.CancelFunc) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch a.state {
+	case appStopped:
+		return ErrStopped
+	case appStarting, appStarted:
+		return fmt.Errorf("%w: the app is started already", ErrInvalid)
+	}
+	if err := errors.Join(a.optErr, a.registry.err()); err != nil {
+		return err
+	}
+	a.state, a.cancelStart = appStarting, cancel
 	return nil
 }
 
@@ -167,6 +200,9 @@ func (a *App) Start(ctx context.Context) error {
 func (a *App) Stop(ctx context.Context) error {
 	a.mu.Lock()
 	e := a.engine
+	if a.state == appStarting {
+		a.cancelStart()
+	}
 	a.state = appStopped
 	a.mu.Unlock()
 	if e == nil {

@@ -80,11 +80,11 @@ func (r *registry) add(kind string, fn any, opts []RegisterOption) (names []stri
 		return nil, err
 	}
 	names = append([]string{reg.name}, reg.aliases...)
-	for _, n := range names {
+	for i, n := range names {
 		if err := checkName("name", n); err != nil {
 			return nil, err
 		}
-		if r.names[kind][n] {
+		if r.names[kind][n] || slices.Contains(names[:i], n) {
 			return nil, fmt.Errorf("%w: the name %q is taken; give this function another with pawl.Name", ErrInvalid, n)
 		}
 	}
@@ -114,26 +114,16 @@ func (r *registry) nameOf(kind string, fn any) (string, error) {
 // RegisterOrchestration makes fn runnable by the app. It must be called before Start. The error (a name that is taken,
 // invalid or missing) is also returned by Start, so it need not be checked here.
 func RegisterOrchestration[I, O any](app *App, fn OrchestrationFunc[I, O], opts ...RegisterOption) error {
-	names, err := app.register(kindOrchestration, fn, opts)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
+	return app.register(kindOrchestration, fn, opts, func(name string) {
 		app.registry.orchestrations = append(app.registry.orchestrations, engine.Orchestration{Name: name, Run: orchestrationRunner(app, fn)})
-	}
-	return nil
+	})
 }
 
 // RegisterActivity makes fn runnable by the app. It must be called before Start. The error is also returned by Start.
 func RegisterActivity[I, O any](app *App, fn ActivityFunc[I, O], opts ...RegisterOption) error {
-	names, err := app.register(kindActivity, fn, opts)
-	if err != nil {
-		return err
-	}
-	for _, name := range names {
+	return app.register(kindActivity, fn, opts, func(name string) {
 		app.registry.activities = append(app.registry.activities, engine.Activity{Name: name, Run: activityRunner(fn)})
-	}
-	return nil
+	})
 }
 
 // orchestrationRunner adapts a typed orchestration to the replay core.

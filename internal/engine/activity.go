@@ -57,6 +57,12 @@ func (s *session) launchClaimed(items []provider.WorkItem, n int) {
 		runs = append(runs, run)
 	}
 	s.mu.Lock()
+	if s.draining { // came too late
+		for _, run := range runs {
+			s.cutShort(run)
+		}
+		runs = nil
+	}
 	for _, run := range runs {
 		if in := s.instances[run.key.Ref]; in != nil && in.held && in.execution == run.key.Execution {
 			run.in = in
@@ -65,7 +71,7 @@ func (s *session) launchClaimed(items []provider.WorkItem, n int) {
 	}
 	s.launch(runs)
 	s.mu.Unlock()
-	s.releaseQuietly(n - len(runs))
+	s.release(n - len(runs))
 }
 
 // refuse records the failure of an activity that is not to be run.
@@ -76,11 +82,9 @@ func (s *session) refuse(run *activityRun, f history.Failure) {
 	s.record([]*ackWorkCall{s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: f})})
 }
 
-// releaseQuietly gives slots of an unfilled claim back; the queue is known to be empty, so nobody is woken.
-func (s *session) releaseQuietly(n int) {
-	s.mu.Lock()
-	s.slots += n
-	s.mu.Unlock()
+// cutShort notes an activity that a drain has ended: that is no outcome, it runs again elsewhere. s.mu is held.
+func (s *session) cutShort(run *activityRun) {
+	s.cut = append(s.cut, provider.AbandonedWork{WorkKey: run.key, Token: run.token, UndoAttempt: true})
 }
 
 // run executes the activity and delivers its result.
@@ -116,7 +120,8 @@ func (run *activityRun) finish(result history.Payload, failure *history.Failure)
 	}
 	switch {
 	case run.void:
-	case stopped: // cut short by Stop, not an outcome: the released item runs again elsewhere
+	case stopped:
+		s.cutShort(run)
 	case in != nil && (in.held || in.busy) && !in.dropped && in.execution == run.key.Execution:
 		in.finished = append(in.finished, replay.Message{Token: int64(run.token), Execution: run.key.Execution, Event: ev})
 		in.proceed()
@@ -194,19 +199,15 @@ func (s *session) flushAckWorks(calls []*ackWorkCall) {
 		item.Take = item.Take && take
 		req.Items = append(req.Items, item)
 	}
-	if s.work.maybe.Load() && !s.e.opts.Unfused {
-		s.mu.Lock()
-		req.ClaimWork = s.reserve(fetchMax)
-		s.mu.Unlock()
-		req.WorkClasses, req.ClaimRequest = s.e.workClasses, provider.NewToken()
-	}
+	req.ClaimWork, req.ClaimRequest = s.claimAlong()
+	req.WorkClasses = s.e.workClasses
 	var reply *provider.AckReply
-	err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+	err := s.call(func(ctx context.Context) (err error) {
 		reply, err = s.e.store.AckWorkItems(ctx, req)
 		return err
 	})
 	if err != nil {
-		s.release(req.ClaimWork)
+		s.claimedAlong(nil, req.ClaimWork)
 		if len(calls) == 1 || s.ctx.Err() != nil {
 			for _, c := range calls {
 				c.fail(err)
@@ -219,10 +220,7 @@ func (s *session) flushAckWorks(calls []*ackWorkCall) {
 		return
 	}
 	s.e.clock.observe(reply.Now)
-	if req.ClaimWork > 0 {
-		s.work.maybe.Store(len(reply.Work) == req.ClaimWork)
-		s.launchClaimed(reply.Work, req.ClaimWork)
-	}
+	s.claimedAlong(reply.Work, req.ClaimWork)
 	for i := range reply.Granted {
 		s.grant(&reply.Granted[i])
 	}
@@ -236,6 +234,6 @@ func (s *session) flushAckWorks(calls []*ackWorkCall) {
 func (s *session) recorded(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.busy -= n
+	s.unbusy(n)
 	s.checkQuiet()
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"container/heap"
 	"context"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -42,44 +43,58 @@ func (s *session) claimInstances() {
 		case <-timer.C:
 			due = true
 		}
+		if due {
+			s.mu.Lock()
+			s.timersDue = true
+			s.mu.Unlock()
+		}
 		if due || s.orch.maybe.Load() {
-			s.fetchInstances(due)
+			s.fetchInstances()
 		}
 		timer.Reset(s.untilNextTimer())
 	}
 }
 
-func (s *session) fetchInstances(timers bool) {
+func (s *session) fetchInstances() {
 	if len(s.e.orchClasses) == 0 {
 		return
 	}
-	for s.serves() {
+	for s.beginFetch() {
 		s.mu.Lock()
+		s.timersDue = s.timers.popDue(s.e.clock.now()) || s.timersDue
+		timers := s.timersDue
 		room := min(s.e.opts.MaxInstances-s.busy, fetchMax)
-		timers = s.timers.popDue(s.e.clock.now()) || timers
 		s.mu.Unlock()
 		if room <= 0 {
-			return // the end of a turn kicks again
+			s.orch.maybe.Store(true) // the end of a turn kicks again
+			s.settled()
+			return
 		}
 		s.orch.maybe.Store(false)
 		req := &provider.FetchRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.orchClasses, Max: room, Timers: timers, Sleep: true}
 		var items []provider.OrchestrationItem
-		err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+		err := s.call(func(ctx context.Context) (err error) {
 			items, err = s.e.store.FetchOrchestrationItems(ctx, req)
 			return err
 		})
 		if err != nil {
+			s.settled()
 			s.logUnlessEnded("fetch of instances failed", err)
 			return // the next pulse kicks again
+		}
+		if timers {
+			s.mu.Lock()
+			s.timersDue = false
+			s.mu.Unlock()
 		}
 		for i := range items {
 			s.grant(&items[i])
 		}
+		s.settled()
 		if len(items) < room {
 			return
 		}
 		s.orch.maybe.Store(true)
-		timers = false
 	}
 }
 
@@ -103,10 +118,16 @@ func (s *session) fetchWork() {
 		if n == 0 {
 			return // a freed slot kicks again
 		}
+		if !s.beginFetch() {
+			s.mu.Lock()
+			s.slots += n
+			s.mu.Unlock()
+			return
+		}
 		s.work.maybe.Store(false)
 		req := &provider.FetchWorkRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.workClasses, Max: n, Sleep: true}
 		var items []provider.WorkItem
-		err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+		err := s.call(func(ctx context.Context) (err error) {
 			items, err = s.e.store.FetchWorkItems(ctx, req)
 			return err
 		})
@@ -114,11 +135,38 @@ func (s *session) fetchWork() {
 			s.logUnlessEnded("fetch of activities failed", err)
 		}
 		s.launchClaimed(items, n)
+		s.settled()
 		if len(items) < n {
 			return
 		}
 		s.work.maybe.Store(true) // and no slot may be free before one of these ends
 	}
+}
+
+// claimAlong decides about the claim of queued work that a commit makes along the way: none unless the queue may hold
+// some and slots are free. claimedAlong must follow.
+func (s *session) claimAlong() (n int, request provider.Token) {
+	if s.e.opts.Unfused || len(s.e.workClasses) == 0 || !s.work.maybe.Load() {
+		return 0, 0
+	}
+	s.mu.Lock()
+	n = s.reserveForClaim()
+	s.mu.Unlock()
+	if n > 0 {
+		s.work.maybe.Store(false) // a kick from now on is news
+	}
+	return n, provider.NewToken()
+}
+
+// claimedAlong takes what the claim for n slots has brought.
+func (s *session) claimedAlong(items []provider.WorkItem, n int) {
+	if n == 0 {
+		return
+	}
+	if len(items) == n {
+		s.work.maybe.Store(true)
+	}
+	s.launchClaimed(items, n)
 }
 
 func (s *session) logUnlessEnded(msg string, err error) {
@@ -148,10 +196,13 @@ func (q *timerQueue) Pop() any {
 // maxTimers bounds the queue; timers beyond it are found by the pulse.
 const maxTimers = 100_000
 
+// add puts t in. When there is no room the later half goes: the pulse finds those when their time comes near.
 func (q *timerQueue) add(t time.Time) {
-	if len(*q) < maxTimers {
-		heap.Push(q, t)
+	if len(*q) >= maxTimers {
+		slices.SortFunc(*q, time.Time.Compare)
+		*q = slices.Clip((*q)[:maxTimers/2])
 	}
+	heap.Push(q, t)
 }
 
 // popDue removes the due times up to now and reports whether there were any.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pawlrun/pawl/history"
@@ -23,6 +24,8 @@ type StartSpec struct {
 // startCall is one start in the batcher.
 type startCall struct {
 	item    provider.StartItem
+	event   *history.ExecutionStarted
+	watch   bool
 	s       *session  // of an eager start
 	in      *instance // likewise
 	plan    *plan     // likewise
@@ -56,7 +59,8 @@ func (c *startCall) giveUp() {
 	c.s.mu.Lock()
 	c.in.idle()
 	c.s.mu.Unlock()
-	c.in.closeCoroutine()
+	c.in.discard()
+	c.in, c.s, c.plan = nil, nil, nil
 }
 
 // StartInstance creates an instance. Where this process can run it, its first turn runs here and commits together with
@@ -70,14 +74,14 @@ func (e *Engine) StartInstance(ctx context.Context, spec StartSpec) (provider.It
 	}
 	id := provider.NewExecutionID()
 	started := &history.ExecutionStarted{Name: spec.Name, Version: spec.Version, ExecutionID: id.String(), Input: spec.Input, StartedAt: e.clock.now()}
-	call := &startCall{started: make(chan startAnswer, 1), item: provider.StartItem{NewInstance: provider.NewInstance{
-		InstanceID: spec.InstanceID, ExecutionID: id, Class: ids[0], Watch: spec.Watch}}}
-	eager, err := call.runFirstTurn(e, started)
+	call := &startCall{started: make(chan startAnswer, 1), event: started, watch: spec.Watch, item: provider.StartItem{NewInstance: provider.NewInstance{
+		InstanceID: spec.InstanceID, ExecutionID: id, Class: ids[0]}}}
+	eager, err := call.runFirstTurn(ctx, e, started)
 	if err != nil {
 		return 0, err
 	}
 	if !eager {
-		if call.item.Events, err = history.Encode([]history.Event{started}); err != nil {
+		if err := call.plain(); err != nil {
 			return 0, err
 		}
 	}
@@ -90,20 +94,31 @@ func (e *Engine) StartInstance(ctx context.Context, spec StartSpec) (provider.It
 	}
 }
 
+// plain makes the call a start for whoever claims it.
+func (c *startCall) plain() error {
+	events, err := history.Encode([]history.Event{c.event})
+	if err != nil {
+		return err
+	}
+	c.in, c.s, c.plan, c.item.First = nil, nil, nil, nil
+	c.item.Events, c.item.Watch = events, c.watch
+	return nil
+}
+
 // runFirstTurn runs the first turn if this process can, now. It reports false if the start is for whoever claims it:
 // nothing is registered here, the session is full or stopping, or the code got stuck.
-func (c *startCall) runFirstTurn(e *Engine, started *history.ExecutionStarted) (bool, error) {
+func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *history.ExecutionStarted) (bool, error) {
 	s := e.current()
 	o := e.orchestrations[c.item.Class]
 	if s == nil || o == nil || e.opts.Unfused {
 		return false, nil
 	}
 	s.mu.Lock()
-	if s.draining || s.suspended || s.busy >= e.opts.MaxInstances {
+	if s.closing() || s.busy >= e.opts.MaxInstances {
 		s.mu.Unlock()
 		return false, nil
 	}
-	in := &instance{s: s, id: c.item.InstanceID, class: c.item.Class, execution: 1, executionID: c.item.ExecutionID, local: map[int32]*activityRun{}, busy: true}
+	in := &instance{s: s, id: c.item.InstanceID, class: c.item.Class, execution: 1, local: map[int32]*activityRun{}, busy: true}
 	s.busy++
 	s.mu.Unlock()
 	c.s, c.in, c.plan = s, in, &plan{}
@@ -113,7 +128,9 @@ func (c *startCall) runFirstTurn(e *Engine, started *history.ExecutionStarted) (
 		return false, err
 	}
 	watchdog := time.NewTimer(min(e.opts.TurnTimeout, time.Second))
-	out, err := in.x.Turn(replay.Input{At: started.StartedAt, Fresh: true, Watchdog: watchdog.C})
+	expire := context.AfterFunc(ctx, func() { watchdog.Reset(0) })
+	out, err := in.x.Turn(replay.Input{At: started.StartedAt, Fresh: true, Watchdog: watchdog.C}) // a cap on the whole turn: a caller waits
+	expire()
 	watchdog.Stop()
 	if err == nil && out.Divergence != nil {
 		err = fmt.Errorf("first turn diverged: %s", out.Divergence.Actual)
@@ -126,14 +143,13 @@ func (c *startCall) runFirstTurn(e *Engine, started *history.ExecutionStarted) (
 	if err != nil { // a claimed turn counts attempts and reports; leave it to one
 		e.log.Warn("eager first turn given up", "instance", in.id, "error", err)
 		c.giveUp()
-		c.in, c.s, c.plan = nil, nil, nil
 		return false, nil
 	}
 	if out.Status == replay.Running {
 		p.commit.Keep = len(p.launch) > 0
 	}
 	// While the instance is held here its end needs no notification: whoever waits here learns of it directly.
-	in.watched = c.item.Watch && out.Status == replay.Running && !p.commit.Keep
+	in.watched = c.watch && out.Status == replay.Running && !p.commit.Keep
 	c.item.Watch = in.watched
 	c.plan = p
 	c.item.First = &p.commit
@@ -155,28 +171,23 @@ func (e *Engine) flushStarts(calls []*startCall) {
 
 func (e *Engine) flushStartsOf(s *session, calls []*startCall) {
 	req := &provider.StartRequest{}
-	ctx := e.ctx
-	if s != nil {
-		req.Worker, ctx = s.worker, s.ctx
-	}
 	for _, c := range calls {
 		req.Items = append(req.Items, c.item)
 	}
 	var reply *provider.AckReply
-	err := e.call(ctx, func(ctx context.Context) (err error) {
+	try := func(ctx context.Context) (err error) {
 		reply, err = e.store.StartOrchestrations(ctx, req)
 		return err
-	})
+	}
+	var err error
+	if s != nil {
+		req.Worker = s.worker
+		err = s.call(try)
+	} else {
+		err = e.call(e.ctx, try)
+	}
 	if err != nil {
-		if len(calls) > 1 && ctx.Err() == nil {
-			for i := range calls {
-				e.flushStartsOf(s, calls[i:i+1])
-			}
-			return
-		}
-		for _, c := range calls {
-			c.fail(err)
-		}
+		e.startsFailed(s, calls, err)
 		return
 	}
 	e.clock.observe(reply.Now)
@@ -184,7 +195,36 @@ func (e *Engine) flushStartsOf(s *session, calls []*startCall) {
 		c.answered(e, &reply.Results[i])
 	}
 	for i := range reply.Granted {
+		for _, c := range calls {
+			if c.plan != nil {
+				c.plan.complete(&reply.Granted[i])
+			}
+		}
 		s.grant(&reply.Granted[i])
+	}
+}
+
+// startsFailed decides what becomes of starts whose call failed.
+func (e *Engine) startsFailed(s *session, calls []*startCall, err error) {
+	switch {
+	case s != nil && s.ctx.Err() != nil && e.ctx.Err() == nil:
+		// The session is over, the start is not: the same execution id makes the repeat safe, wherever it runs.
+		for _, c := range calls {
+			c.giveUp()
+			if err := c.plain(); err != nil {
+				c.fail(err)
+			} else {
+				e.starts.add(c)
+			}
+		}
+	case len(calls) > 1 && e.ctx.Err() == nil:
+		for i := range calls { // one bad item must not cost the others
+			e.flushStartsOf(s, calls[i:i+1])
+		}
+	default:
+		for _, c := range calls {
+			c.fail(err)
+		}
 	}
 }
 
@@ -315,7 +355,7 @@ type Waiter struct {
 	id      string
 	done    chan struct{}
 	outcome *Outcome
-	marked  bool // the store knows that somebody waits
+	marked  atomic.Bool // the store knows that somebody waits
 }
 
 // waiters are those who wait in this process.
@@ -327,7 +367,8 @@ type waiters struct {
 
 // Watch registers a waiter. marked says that the instance was started with Watch. The caller must Close it.
 func (e *Engine) Watch(instanceID string, marked bool) *Waiter {
-	w := &Waiter{e: e, id: instanceID, done: make(chan struct{}), marked: marked}
+	w := &Waiter{e: e, id: instanceID, done: make(chan struct{})}
+	w.marked.Store(marked)
 	e.waiters.mu.Lock()
 	defer e.waiters.mu.Unlock()
 	if e.waiters.closed {
@@ -362,7 +403,7 @@ func (w *Waiter) Wait(ctx context.Context) (o *Outcome, found bool, err error) {
 		return w.result()
 	default:
 	}
-	if !w.marked {
+	if !w.marked.Load() {
 		var states []provider.InstanceState
 		err := w.e.call(ctx, func(ctx context.Context) (err error) {
 			states, err = w.e.store.ReadInstances(ctx, []string{w.id}, true)
@@ -374,7 +415,7 @@ func (w *Waiter) Wait(ctx context.Context) (o *Outcome, found bool, err error) {
 		if len(states) == 0 {
 			return nil, false, nil
 		}
-		w.marked = true
+		w.marked.Store(true)
 		w.e.finished(states)
 	}
 	select {

@@ -14,11 +14,9 @@ type plan struct {
 	commit   provider.Commit
 	launch   []*activityRun            // activities that will be leased to this session; each has a slot reserved
 	next     *history.ExecutionStarted // the next execution, with status ContinuedAsNew
-	nextID   provider.ExecutionID
-	nextCls  provider.ClassID
-	outcome  *Outcome // with a terminal status
-	queued   bool     // activities were left for the queue
-	notified bool     // other instances were given something to do
+	outcome  *Outcome                  // with a terminal status
+	queued   bool                      // activities were left for the queue
+	notified bool                      // other instances were given something to do
 }
 
 // bytes estimates what the commit adds to a call.
@@ -135,7 +133,6 @@ func (in *instance) planNext(p *plan, out *replay.Outcome, started *history.Exec
 	if err != nil {
 		return err
 	}
-	p.nextID, p.nextCls = id, ids[0]
 	p.commit.Next = &provider.NewExecution{ExecutionID: id, Class: ids[0], Events: events}
 	// Going on here saves the hand-over; a process that is stopping or cannot run the next version leaves it.
 	p.commit.Keep = in.s.e.orchestrations[ids[0]] != nil && in.s.serves()
@@ -247,19 +244,15 @@ func (s *session) flushAcks(calls []*ackCall) {
 	for _, c := range calls {
 		req.Items = append(req.Items, c.item)
 	}
-	if s.work.maybe.Load() && !s.e.opts.Unfused && len(s.e.workClasses) > 0 {
-		s.mu.Lock()
-		req.ClaimWork = s.reserveForClaim()
-		s.mu.Unlock()
-		req.WorkClasses, req.ClaimRequest = s.e.workClasses, provider.NewToken()
-	}
+	req.ClaimWork, req.ClaimRequest = s.claimAlong()
+	req.WorkClasses = s.e.workClasses
 	var reply *provider.AckReply
-	err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+	err := s.call(func(ctx context.Context) (err error) {
 		reply, err = s.e.store.AckOrchestrationItems(ctx, req)
 		return err
 	})
 	if err != nil {
-		s.release(req.ClaimWork)
+		s.claimedAlong(nil, req.ClaimWork)
 		if len(calls) == 1 || s.ctx.Err() != nil {
 			for _, c := range calls {
 				c.fail(err)
@@ -272,36 +265,56 @@ func (s *session) flushAcks(calls []*ackCall) {
 		return
 	}
 	s.e.clock.observe(reply.Now)
-	if req.ClaimWork > 0 {
-		s.work.maybe.Store(len(reply.Work) == req.ClaimWork)
-		s.launchClaimed(reply.Work, req.ClaimWork)
-	}
+	s.claimedAlong(reply.Work, req.ClaimWork)
 	for i, c := range calls {
-		r := &reply.Results[i]
-		if r.Status == provider.Applied {
+		if r := &reply.Results[i]; r.Status == provider.Applied {
 			c.applied(r)
 		} else {
-			s.e.log.Debug("commit refused: the instance was taken over", "instance", c.in.id, "status", r.Status.String())
-			c.plan.cancel(s)
-			c.in.drop()
+			c.fenced()
 		}
 	}
 	for i := range reply.Granted {
+		for _, c := range calls {
+			c.plan.complete(&reply.Granted[i])
+		}
 		s.grant(&reply.Granted[i])
+	}
+}
+
+// complete adds to the grant of a child what its parent's commit made of it, so that it need not be read.
+func (p *plan) complete(item *provider.OrchestrationItem) {
+	for i := range p.commit.Children {
+		if child := &p.commit.Children[i]; child.ExecutionID == item.ExecutionID {
+			item.HistoryOmitted, item.History = false, []provider.Turn{{Count: 1, Events: child.Events}}
+		}
+	}
+}
+
+// fenced ends a turn that the store refused: the instance was taken over, or one of the results it records was. In the
+// second case the lease stands and must be given up.
+func (c *ackCall) fenced() {
+	in, s := c.in, c.in.s
+	s.e.log.Debug("commit refused", "instance", in.id, "execution", in.execution)
+	c.plan.cancel(s)
+	if !s.e.spawn(func() { in.leave(provider.AbandonedInstance{Ref: in.Ref, Token: in.token}) }) {
+		in.drop()
 	}
 }
 
 // fail implements batchItem.
 func (c *ackCall) fail(err error) {
 	c.plan.cancel(c.in.s)
-	c.in.giveBack(fmt.Errorf("commit of a turn: %w", err))
+	giveBack := func() { c.in.giveBack(fmt.Errorf("commit of a turn: %w", err)) }
+	if !c.in.s.e.spawn(giveBack) {
+		giveBack()
+	}
 }
 
 // applied moves the instance to the state the store is in now.
 func (c *ackCall) applied(r *provider.AckResult) {
 	in, p, s := c.in, c.plan, c.in.s
 	if p.commit.Status.Terminal() || p.commit.Status == provider.StatusContinuedAsNew {
-		in.closeCoroutine()
+		in.discard()
 	}
 	s.mu.Lock()
 	s.settling++
@@ -322,7 +335,7 @@ func (c *ackCall) applied(r *provider.AckResult) {
 	case p.commit.Status == provider.StatusContinuedAsNew:
 		in.finished = nil
 		in.cancelRuns(p.commit.CancelWork)
-		in.execution, in.executionID, in.class, in.nextSeq, in.size = in.execution+1, p.nextID, p.nextCls, 1, 0
+		in.execution, in.class, in.nextSeq, in.size = in.execution+1, p.commit.Next.Class, 1, 0
 		again = p.commit.Keep
 		if !again {
 			orphans = in.detach()
@@ -368,7 +381,7 @@ func (s *session) settle(in *instance, p *plan, again bool, regrant *provider.Or
 	case regrant != nil:
 		in.take(regrant)
 	case in.dropped:
-		s.e.spawn(in.closeCoroutine)
+		in.discard()
 	case again:
 		events := []history.Event{p.next}
 		if err := in.newExecution(events); err != nil {
@@ -398,7 +411,7 @@ func (s *session) evict() {
 	for _, in := range s.cache.overflow() {
 		delete(s.instances, in.Ref)
 		in.dropped = true
-		s.e.spawn(in.closeCoroutine)
+		in.discard()
 	}
 }
 

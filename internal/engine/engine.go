@@ -105,9 +105,10 @@ type Engine struct {
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
-	session *session // nil: not a running worker
-	stopped bool     // Stop was called
-	closed  bool     // no goroutine may start any more
+	session *session      // nil: not a running worker
+	stopped bool          // Stop was called
+	closed  bool          // no goroutine may start any more
+	done    chan struct{} // closed when Stop has done its work
 	tasks   sync.WaitGroup
 }
 
@@ -115,6 +116,7 @@ type Engine struct {
 func New(store provider.Provider, opts Options) *Engine {
 	e := &Engine{store: store, opts: opts, log: opts.Logger, classes: classCache{ids: map[provider.Class]provider.ClassID{}}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.done = make(chan struct{})
 	e.waiters.byInstance = map[string]map[*Waiter]struct{}{}
 	e.starts = newBatcher(e, e.flushStarts)
 	e.sends = newBatcher(e, e.flushSends)
@@ -178,14 +180,19 @@ func (e *Engine) register(ctx context.Context, orchestrations []Orchestration, a
 // ignore their cancelled context; those are counted in the returned error. Idempotent.
 func (e *Engine) Stop(ctx context.Context) error {
 	e.mu.Lock()
-	s := e.session
-	e.session = nil
+	s := e.session // stays current, and beats, until it is drained
 	already := e.stopped
 	e.stopped = true
 	e.mu.Unlock()
 	if already {
-		return nil
+		select {
+		case <-e.done:
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
+	defer close(e.done)
 	var err error
 	if s != nil {
 		err = s.drain(ctx)
@@ -206,6 +213,13 @@ func (e *Engine) current() *session {
 	return e.session
 }
 
+// stopping reports whether Stop has been called.
+func (e *Engine) stopping() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopped
+}
+
 // spawn runs f on a goroutine that Stop waits for. It reports false, and does nothing, once the engine has stopped.
 func (e *Engine) spawn(f func()) bool {
 	e.mu.Lock()
@@ -217,24 +231,41 @@ func (e *Engine) spawn(f func()) bool {
 	return true
 }
 
+// callTimeout bounds one try of a store call, so that a connection that has silently died does not hold it for ever.
+const callTimeout = 30 * time.Second
+
 // call repeats a store call until it succeeds, fails for good, or ctx ends. Each try is the same call with the same
 // request ids, which is how an unknown outcome is resolved.
 func (e *Engine) call(ctx context.Context, f func(context.Context) error) error {
+	_, err := e.try(ctx, f)
+	return err
+}
+
+// try is call; uncertain tells that after the error the store may or may not have done what was asked.
+func (e *Engine) try(ctx context.Context, f func(context.Context) error) (uncertain bool, err error) {
 	const first, last = 10 * time.Millisecond, time.Second
 	for delay := first; ; delay = min(2*delay, last) {
-		err := f(ctx)
+		err := e.once(ctx, f)
 		if err == nil || !provider.Retryable(err) || ctx.Err() != nil {
-			return err
+			return err != nil && (uncertain || provider.Retryable(err)), err
 		}
+		uncertain = true
 		e.log.Debug("store call will be repeated", "error", err, "delay", delay)
 		t := time.NewTimer(delay)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return err
+			return true, err
 		case <-t.C:
 		}
 	}
+}
+
+// once is one try.
+func (e *Engine) once(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return f(ctx)
 }
 
 // Close ends an engine that never started.

@@ -19,11 +19,10 @@ type instance struct {
 	s  *session
 	id string
 	provider.Ref
-	class       provider.ClassID
-	execution   int32
-	executionID provider.ExecutionID
-	nextSeq     int32
-	token       provider.Token
+	class     provider.ClassID
+	execution int32
+	nextSeq   int32
+	token     provider.Token
 
 	watched bool // the store will notify the end
 	held    bool // the store has this session as owner, as far as is known
@@ -128,11 +127,9 @@ func (in *instance) take(item *provider.OrchestrationItem) {
 	s := in.s
 	s.cache.remove(in)
 	if in.x != nil && (in.execution != item.Execution || in.nextSeq != item.NextSeq) {
-		x := in.x
-		in.x = nil
-		s.e.spawn(func() { s.closeExecution(in.id, x) })
+		in.discard()
 	}
-	in.class, in.execution, in.executionID, in.nextSeq = item.Class, item.Execution, item.ExecutionID, item.NextSeq
+	in.class, in.execution, in.nextSeq = item.Class, item.Execution, item.NextSeq
 	in.token, in.held = item.Token, true
 	in.history, in.loadAll = item.History, item.HistoryOmitted || partial(item)
 	in.pending = in.messages(in.unread(item.Token, item.Messages))
@@ -206,10 +203,7 @@ func (in *instance) idle() {
 // rest ends the busy state; whoever then begins no turn must call checkQuiet. s.mu is held.
 func (in *instance) rest() {
 	in.busy = false
-	in.s.busy--
-	if in.s.orch.maybe.Load() && in.s.busy == in.s.e.opts.MaxInstances-1 {
-		in.s.orch.kick()
-	}
+	in.s.unbusy(1)
 }
 
 // runTurn runs one turn and hands its outcome to the ack batcher.
@@ -227,7 +221,8 @@ func (in *instance) runTurn() {
 		}
 	}
 	watchdog := time.NewTimer(s.e.opts.TurnTimeout)
-	out, err := in.x.Turn(replay.Input{At: s.e.clock.now(), Messages: input, Watchdog: watchdog.C})
+	out, err := in.x.Turn(replay.Input{At: s.e.clock.now(), Messages: input, Watchdog: watchdog.C,
+		Progress: func() { watchdog.Reset(s.e.opts.TurnTimeout) }})
 	watchdog.Stop()
 	switch {
 	case err != nil:
@@ -243,11 +238,12 @@ func (in *instance) runTurn() {
 func (in *instance) load() error {
 	s := in.s
 	turns := in.history
+	in.size = 0
 	if in.loadAll {
 		turns = nil
 		for next := int32(0); next < in.nextSeq; {
 			var more []provider.Turn
-			err := s.e.call(s.ctx, func(ctx context.Context) (err error) {
+			err := s.call(func(ctx context.Context) (err error) {
 				more, err = s.e.store.ReadHistory(ctx, provider.HistoryQuery{Ref: in.Ref, Execution: in.execution, From: next})
 				return err
 			})
@@ -265,6 +261,9 @@ func (in *instance) load() error {
 	in.history = nil
 	var events []history.Event
 	for _, t := range turns {
+		if t.Seq >= in.nextSeq {
+			break // of a later owner: this one's commit will be refused
+		}
 		evs, err := history.DecodeTurn(t.Events)
 		if err != nil {
 			return &unreadableError{err}
@@ -350,7 +349,7 @@ func (in *instance) leave(a provider.AbandonedInstance) {
 
 // abandon gives an instance back. If the store cannot be reached the lease ends with the session.
 func (s *session) abandon(a provider.AbandonedInstance) {
-	err := s.e.call(s.ctx, func(ctx context.Context) error {
+	err := s.call(func(ctx context.Context) error {
 		return s.e.store.AbandonItems(ctx, &provider.AbandonRequest{Instances: []provider.AbandonedInstance{a}})
 	})
 	if err != nil {
@@ -370,7 +369,7 @@ func (in *instance) drop() {
 	in.idle()
 	s.mu.Unlock()
 	s.record(orphans)
-	in.closeCoroutine()
+	in.discard()
 	if regrant != nil {
 		s.grant(regrant)
 	}
@@ -415,11 +414,17 @@ func (in *instance) workKey(m replay.Message) provider.WorkKey {
 	return key
 }
 
-// closeCoroutine unwinds the coroutine of an instance nobody else touches.
-func (in *instance) closeCoroutine() {
-	if x := in.x; x != nil {
-		in.x = nil
-		in.s.closeExecution(in.id, x)
+// discard unwinds the coroutine of an instance, in the background if it takes time: deferred functions of user code run.
+// Nobody else may be using the coroutine.
+func (in *instance) discard() {
+	x := in.x
+	in.x = nil
+	if x == nil {
+		return
+	}
+	id, s := in.id, in.s
+	if x.Gone() || !s.e.spawn(func() { s.closeExecution(id, x) }) {
+		s.closeExecution(id, x)
 	}
 }
 
@@ -428,6 +433,6 @@ func (s *session) closeExecution(id string, x *replay.Execution) {
 	t := time.NewTimer(5 * time.Second)
 	defer t.Stop()
 	if !x.Close(t.C) {
-		s.e.log.Error("orchestration code does not return from its deferred functions; its goroutine is left behind", "instance", id)
+		s.e.log.Error("orchestration code does not return; its goroutine is left behind", "instance", id)
 	}
 }

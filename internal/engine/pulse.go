@@ -12,7 +12,6 @@ import (
 // beatState is what the pulse goroutine remembers.
 type beatState struct {
 	joined bool
-	last   time.Time // local time the last successful beat was sent
 	peers  map[provider.WorkerID]peerBeat
 }
 
@@ -23,7 +22,10 @@ type peerBeat struct {
 }
 
 // errLost says that the store does not know this session any more.
-var errLost = errors.New("the worker was declared dead by another")
+var errLost = errors.New("the worker was declared dead by another, or was silent for too long")
+
+// errDoubt says that the store may hold leases for this session that the session does not know of.
+var errDoubt = errors.New("the outcome of a call could not be learned")
 
 // pulseLoop sends one pulse an interval, for the worker and for those who wait for instances. Stores that cannot be
 // reached are tried again at the next interval; nothing is queued up.
@@ -39,9 +41,12 @@ func (e *Engine) pulseLoop() {
 		s := e.current()
 		var err error
 		if s != nil {
-			if s.overdue() > e.opts.TTL { // this process was frozen or cut off: others may have taken over
+			switch {
+			case s.overdue() > e.opts.TTL: // this process was frozen or cut off: others may have taken over
 				err = errLost
-			} else {
+			case s.doubt.Load():
+				err = errDoubt
+			default:
 				err = s.boundedPulse()
 			}
 		} else {
@@ -49,7 +54,7 @@ func (e *Engine) pulseLoop() {
 		}
 		switch {
 		case err == nil || e.ctx.Err() != nil:
-		case s != nil && (errors.Is(err, errLost) || s.overdue() > e.opts.TTL):
+		case s != nil && (errors.Is(err, errLost) || errors.Is(err, errDoubt) || s.overdue() > e.opts.TTL):
 			e.renew(s, err)
 		default:
 			e.log.Warn("pulse failed", "error", err)
@@ -58,23 +63,27 @@ func (e *Engine) pulseLoop() {
 }
 
 // overdue is how long ago the last successful beat was sent.
-func (s *session) overdue() time.Duration { return time.Since(s.beat.last) }
+func (s *session) overdue() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.lastBeat)
+}
 
-// boundedPulse is a pulse that gives up before the next is due, and tells the session how it stands.
+// boundedPulse is a pulse that gives up in time for the next. It repeats the call: a broken connection must not cost a
+// beat.
 func (s *session) boundedPulse() error {
 	ctx, cancel := context.WithTimeout(s.ctx, s.e.opts.TTL/2)
 	defer cancel()
-	err := s.e.call(ctx, s.pulse) // a broken connection must not cost a beat
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.suspended = s.overdue() > s.e.opts.TTL/2
-	return err
+	return s.e.call(ctx, s.pulse)
 }
 
 // pulse beats and acts on the answer.
 func (s *session) pulse(ctx context.Context) error {
 	e := s.e
 	sent := time.Now()
+	if s.overdue() > 2*e.opts.PulseInterval { // nobody was watched meanwhile: the store may have been away for all
+		clear(s.beat.peers)
+	}
 	reply, err := e.store.Pulse(ctx, &provider.PulseRequest{
 		Worker: s.worker, Join: !s.beat.joined, Name: e.opts.Name, TTL: e.opts.PulseInterval / 2, Reap: s.suspects(sent),
 		Classes: e.orchClasses, WorkClasses: e.workClasses, Sleep: true, Watch: e.waiters.watched(),
@@ -86,7 +95,10 @@ func (s *session) pulse(ctx context.Context) error {
 		return errLost
 	}
 	e.clock.observe(reply.Now)
-	s.beat.joined, s.beat.last = true, sent
+	s.beat.joined = true
+	s.mu.Lock()
+	s.lastBeat = sent
+	s.mu.Unlock()
 	s.notePeers(reply.Stale, sent)
 	s.forgetStrays()
 	e.finished(reply.Done)
@@ -131,8 +143,14 @@ func (s *session) notePeers(stale []provider.Beat, now time.Time) {
 
 // renew replaces a session that is over.
 func (e *Engine) renew(old *session, why error) {
+	if e.current() != old {
+		return // drained and retired meanwhile
+	}
 	e.log.Warn("worker begins anew: its leases may have been taken over", "error", why)
 	old.end()
+	if e.stopping() {
+		return // Stop retires it
+	}
 	next := newSession(e)
 	ctx, cancel := context.WithTimeout(e.ctx, e.opts.TTL)
 	defer cancel()
@@ -140,21 +158,28 @@ func (e *Engine) renew(old *session, why error) {
 	if err == nil {
 		err = e.call(ctx, next.pulse)
 	}
-	e.mu.Lock()
-	if e.stopped || e.session != old {
-		e.mu.Unlock()
-		next.end()
-		return
-	}
 	if err != nil {
-		next.beat.last = time.Time{} // tried again at the next tick
+		next.lastBeat = time.Time{} // tried again at the next tick
 		e.log.Warn("worker could not begin anew, will retry", "error", err)
 	}
-	e.session = next
-	e.mu.Unlock()
-	if err == nil {
+	if !e.replace(old, next) {
+		next.end()
+	} else if err == nil {
 		next.run()
 	}
+}
+
+// replace makes next the session, or nobody if it is nil, unless old is not the session any more or the engine is
+// stopping.
+func (e *Engine) replace(old, next *session) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.session != old || next != nil && e.stopped {
+		return false
+	}
+	e.session = next
+	close(old.over)
+	return true
 }
 
 // clientPulse looks after waiters in a process that is no worker.
@@ -192,8 +217,11 @@ func (e *Engine) listen(n provider.Notifier) {
 			e.log.Info("notifications are not available; the pulse serves alone", "error", err)
 			return
 		}
-		if s != nil && e.current() == s { // stopping: Stop ends e.ctx soon
-			<-e.ctx.Done()
+		if s != nil { // its successor comes in a moment
+			select {
+			case <-s.over:
+			case <-e.ctx.Done():
+			}
 		}
 	}
 }
@@ -243,9 +271,11 @@ func (e *Engine) flushReads(calls []readCall) {
 // finished answers those who wait for instances that have ended.
 func (e *Engine) finished(states []provider.InstanceState) {
 	for i := range states {
-		if o, err := OutcomeOf(&states[i]); err != nil {
-			e.log.Error("outcome cannot be read", "instance", states[i].InstanceID, "error", err)
-		} else if o != nil {
+		o, err := OutcomeOf(&states[i])
+		if err != nil {
+			o = &Outcome{Status: states[i].Status, Failure: &history.Failure{Kind: history.FailureBadPayload, Message: "the outcome cannot be read: " + err.Error()}}
+		}
+		if o != nil {
 			e.waiters.complete(states[i].InstanceID, o)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pawlrun/pawl/provider"
@@ -36,15 +37,22 @@ type session struct {
 	slots     int                               // free activity slots
 	runs      map[provider.WorkKey]*activityRun // activities running
 	busy      int                               // instances with a turn or commit under way
-	settling  int                               // instances between the end of that and what follows from it, which may be the next turn
+	settling  int                               // fetches under way, and instances between a commit and what follows from it
 	timers    timerQueue
 	draining  bool
-	suspended bool // beats are late: start nothing new
+	lastBeat  time.Time                // local time the last successful beat was sent
+	timersDue bool                     // a timer this process knows of is due and not yet looked for
+	cut       []provider.AbandonedWork // activities that the drain cut short
 	quiet     chan struct{}
+
+	// doubt is set when a call whose outcome was unknown then failed for good: the store may hold leases for this
+	// session that it does not know of.
+	doubt atomic.Bool
+	over  chan struct{} // closed when this is not the engine's session any more
 }
 
 func newSession(e *Engine) *session {
-	s := &session{e: e, worker: provider.NewWorkerID(), instances: map[provider.Ref]*instance{}, strays: map[provider.Ref]stray{}, runs: map[provider.WorkKey]*activityRun{}, slots: e.opts.Slots}
+	s := &session{e: e, worker: provider.NewWorkerID(), instances: map[provider.Ref]*instance{}, strays: map[provider.Ref]stray{}, runs: map[provider.WorkKey]*activityRun{}, slots: e.opts.Slots, lastBeat: time.Now(), over: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(e.ctx)
 	s.workCtx, s.cancelWork = context.WithCancel(s.ctx)
 	s.acks = newBatcher(e, s.flushAcks)
@@ -84,11 +92,18 @@ func (s *session) drain(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
-	left := len(s.runs)
+	left, cut := len(s.runs), s.cut
 	s.mu.Unlock()
+	s.e.replace(s, nil) // no beat after the retirement
 
 	retire, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
+	if len(cut) > 0 {
+		// They are not to blame. If this fails they are released all the same, with their attempts counted.
+		_ = s.e.call(retire, func(ctx context.Context) error {
+			return s.e.store.AbandonItems(ctx, &provider.AbandonRequest{Work: cut})
+		})
+	}
 	err := s.e.call(retire, func(ctx context.Context) error { return s.e.store.RetireWorker(ctx, s.worker) })
 	s.end()
 	switch {
@@ -108,7 +123,7 @@ func (s *session) checkQuiet() {
 	}
 }
 
-// settled ends the settling of an instance.
+// settled ends a fetch or the settling of an instance.
 func (s *session) settled() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +146,7 @@ func (s *session) end() {
 	clear(s.instances)
 	s.mu.Unlock()
 	for _, in := range idle {
-		in.closeCoroutine()
+		in.discard()
 	}
 }
 
@@ -139,12 +154,36 @@ func (s *session) end() {
 func (s *session) serves() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.draining && !s.suspended
+	return !s.closing()
+}
+
+// closing reports that nothing new may be begun here: the session is draining, or its beats are late. s.mu is held.
+func (s *session) closing() bool { return s.draining || time.Since(s.lastBeat) > s.e.opts.TTL/2 }
+
+// beginFetch reports whether a fetch may be made, and has a drain wait for it: what is granted after the worker is
+// retired would be held for ever. settled must follow.
+func (s *session) beginFetch() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing() {
+		return false
+	}
+	s.settling++
+	return true
+}
+
+// call is Engine.call within the session.
+func (s *session) call(f func(context.Context) error) error {
+	uncertain, err := s.e.try(s.ctx, f)
+	if uncertain && s.ctx.Err() == nil {
+		s.doubt.Store(true)
+	}
+	return err
 }
 
 // reserve takes up to n activity slots and returns how many. s.mu is held.
 func (s *session) reserve(n int) int {
-	if s.draining || s.suspended {
+	if s.closing() {
 		return 0
 	}
 	n = min(n, s.slots)
@@ -155,6 +194,14 @@ func (s *session) reserve(n int) int {
 // reserveForClaim takes slots for a claim of queued work: half of the free ones, so that what happens here meanwhile finds
 // some too. s.mu is held.
 func (s *session) reserveForClaim() int { return s.reserve(min((s.slots+1)/2, fetchMax)) }
+
+// unbusy ends the busy state of n instances or results. s.mu is held; checkQuiet must follow.
+func (s *session) unbusy(n int) {
+	s.busy -= n
+	if s.orch.maybe.Load() && s.busy < s.e.opts.MaxInstances {
+		s.orch.kick() // there was no room for what is ready
+	}
+}
 
 // release gives slots back and looks for work to fill them with.
 func (s *session) release(n int) {

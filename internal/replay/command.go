@@ -26,9 +26,21 @@ func (x *Execution) Timer(d time.Duration) *Future {
 // and the event's number.
 func (x *Execution) Child(name, version, instanceID string, input history.Payload) *Future {
 	if instanceID == "" {
-		instanceID = fmt.Sprintf("%s:%d:%d", x.instanceID, x.execution, x.next)
+		instanceID = x.childID()
 	}
 	return x.schedule(&history.ChildScheduled{Name: name, Version: version, InstanceID: instanceID, Input: input}, openChild, name)
+}
+
+// maxChildID is the longest instance id a store takes.
+const maxChildID = 255
+
+// childID derives an id for the child that is scheduled next. A parent's id that leaves no room is replaced by its hash.
+func (x *Execution) childID() string {
+	id := fmt.Sprintf("%s:%d:%d", x.instanceID, x.execution, x.next)
+	if len(id) > maxChildID {
+		id = fmt.Sprintf("%x:%d:%d", sha256.Sum256([]byte(x.instanceID)), x.execution, x.next)
+	}
+	return id
 }
 
 // Event waits for an external event.
@@ -73,9 +85,6 @@ func (x *Execution) Started() *history.ExecutionStarted { return x.started }
 
 // Replaying reports whether the code running now ran before, so that its side effects (logs) should be muted.
 func (x *Execution) Replaying() bool { return !x.live || x.dead.Load() }
-
-// NextEvent is the number the next event will have.
-func (x *Execution) NextEvent() int32 { return x.next }
 
 // NewID returns 16 bytes that no other call returns and that a replay returns again: a hash of the execution id and a
 // counter.

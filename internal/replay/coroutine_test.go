@@ -228,3 +228,56 @@ func BenchmarkTurn(b *testing.B) {
 	}
 	x.Close(nil)
 }
+
+type nilError struct{ text string }
+
+func (e *nilError) Error() string { return e.text } // panics on a nil receiver
+
+// TestErrorValuesThatPanic: methods of a returned error are user code too.
+func TestErrorValuesThatPanic(t *testing.T) {
+	out, _ := run(t, func(*Execution, history.Payload) (history.Payload, error) {
+		var e *nilError
+		return history.Payload{}, e
+	}, []history.Event{started()}, Input{Fresh: true})
+	if f, ok := out.Events[0].(*history.ExecutionFailed); !ok || f.Failure.Kind != history.FailurePanic {
+		t.Fatalf("%+v", out.Events)
+	}
+}
+
+// TestPanicWhileUnwound: a deferred function that panics during an eviction harms nobody.
+func TestPanicWhileUnwound(t *testing.T) {
+	_, x := run(t, func(x *Execution, _ history.Payload) (history.Payload, error) {
+		defer func() { panic("in defer") }()
+		waiting(x)
+		return history.Payload{}, nil
+	}, []history.Event{started()}, Input{Fresh: true})
+	closed(t, x)
+}
+
+// TestProgressRestartsTheWatchdog: the limit is between two awaits, not for the whole turn.
+func TestProgressRestartsTheWatchdog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x, err := New("i", 1, []history.Event{started()}, func(x *Execution, _ history.Payload) (history.Payload, error) {
+			for range 20 {
+				work := time.NewTimer(700 * time.Millisecond)
+				<-work.C
+				if _, err := x.Await(x.Event("e")); err != nil {
+					return history.Payload{}, err
+				}
+			}
+			return text("done"), nil
+		}, failureOf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var messages []Message
+		for i := range int64(20) {
+			messages = append(messages, raised(i+1, "e", string(rune('a'+i))))
+		}
+		watchdog := time.NewTimer(time.Second)
+		out, err := x.Turn(Input{At: t0, Messages: messages, Watchdog: watchdog.C, Progress: func() { watchdog.Reset(time.Second) }})
+		if err != nil || out.Status != Completed {
+			t.Fatalf("%v, %+v", err, out)
+		}
+	})
+}

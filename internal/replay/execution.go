@@ -62,14 +62,16 @@ type Execution struct {
 	out Outcome
 
 	// The hand-over.
-	goid    atomic.Uint64
-	foreign atomic.Bool
-	dead    atomic.Bool
-	begun   bool
-	ended   bool
-	resume  chan struct{}
-	parked  chan struct{}
-	exited  chan struct{}
+	goid     atomic.Uint64
+	foreign  atomic.Bool
+	dead     atomic.Bool
+	begun    bool
+	ended    bool
+	resume   chan struct{}
+	parked   chan struct{}
+	exited   chan struct{}
+	stuck    chan struct{} // closed when Turn has given up
+	progress func()
 }
 
 // New makes an execution from its history, of which event 0 must be ExecutionStarted. The coroutine starts with the
@@ -86,7 +88,7 @@ func New(instanceID string, execution int32, recorded []history.Event, fn Functi
 		fn: fn, failureOf: failureOf, instanceID: instanceID, execution: execution, started: started,
 		recorded: recorded[1:], next: 1, now: started.StartedAt,
 		open: map[int32]*Future{}, waits: map[string][]*Future{},
-		resume: make(chan struct{}), parked: make(chan struct{}), exited: make(chan struct{}),
+		resume: make(chan struct{}), parked: make(chan struct{}), exited: make(chan struct{}), stuck: make(chan struct{}),
 	}
 	x.seen.seed(started.SeenMessages)
 	return x, nil
@@ -101,8 +103,10 @@ type Input struct {
 	// ReplayOnly applies the history and stops: no TurnStarted, no messages.
 	ReplayOnly bool
 	Messages   []Message
-	// Watchdog fires when the code has had its time; nil for no limit.
+	// Watchdog fires when the code has had its time; nil for no limit. Progress, if set, is called whenever an await
+	// has given the code something new, to start that time afresh.
 	Watchdog <-chan time.Time
+	Progress func()
 }
 
 // Turn runs the execution until it blocks with every usable message applied, or ends. If the code neither blocks nor
@@ -112,6 +116,7 @@ func (x *Execution) Turn(in Input) (Outcome, error) {
 		return Outcome{}, errors.New("replay: turn after the end of the execution")
 	}
 	x.out = Outcome{}
+	x.progress = in.Progress
 	switch {
 	case in.ReplayOnly:
 		x.pending = nil
@@ -132,6 +137,7 @@ func (x *Execution) Turn(in Input) (Outcome, error) {
 	case <-in.Watchdog:
 		x.dead.Store(true)
 		x.ended = true
+		close(x.stuck)
 		return Outcome{}, ErrStuck
 	}
 	if x.foreign.Load() {
@@ -144,8 +150,18 @@ func (x *Execution) Turn(in Input) (Outcome, error) {
 // ErrStuck is returned by Turn when orchestration code does not come back.
 var ErrStuck = errors.New("orchestration code neither awaited nor returned within the turn's time limit")
 
-// Ended reports whether the coroutine is gone.
-func (x *Execution) Ended() bool { return x.ended }
+// Gone reports whether there is no coroutine to be closed (any more).
+func (x *Execution) Gone() bool {
+	if !x.begun {
+		return true
+	}
+	select {
+	case <-x.exited:
+		return true
+	default:
+		return false
+	}
+}
 
 // Close unwinds a parked coroutine and waits for it until giveUp fires; it reports whether the coroutine is gone. It
 // is idempotent, and must not be called during a Turn.
@@ -177,11 +193,12 @@ func (x *Execution) coroutine() {
 	var err error
 	defer close(x.exited)
 	defer func() {
+		r := recover() // also when a deferred function panics while the coroutine is unwound
 		if x.dead.Load() {
 			return
 		}
-		if r := recover(); r != nil {
-			x.fail(history.Failure{Kind: history.FailurePanic, Message: fmt.Sprint(r), Type: fmt.Sprintf("%T", r), Stack: string(debug.Stack())})
+		if r != nil {
+			x.panicked(r)
 		} else if !returned {
 			x.fail(history.Failure{Kind: history.FailureGoexit, Message: "orchestration code called runtime.Goexit (testing.T.FailNow does)"})
 		} else {
@@ -209,8 +226,18 @@ func (x *Execution) begin() {
 	_ = x.step() // there is an entry
 }
 
+// panicked records a panic of user code; it runs while the panic unwinds, so the stack is the user's.
+func (x *Execution) panicked(r any) {
+	x.fail(history.Failure{Kind: history.FailurePanic, Message: fmt.Sprint(r), Type: fmt.Sprintf("%T", r), Stack: string(debug.Stack())})
+}
+
 // returned records how the function returned.
 func (x *Execution) returned(result history.Payload, err error) {
+	defer func() {
+		if r := recover(); r != nil { // in a method of err, which is user code
+			x.panicked(r)
+		}
+	}()
 	var can *ContinueAsNew
 	switch {
 	case errors.As(err, &can):
@@ -259,8 +286,11 @@ func (x *Execution) park() error {
 		x.foreign.Store(true)
 		return ErrForeignGoroutine
 	}
-	x.parked <- struct{}{}
-	<-x.resume
+	select {
+	case x.parked <- struct{}{}:
+		<-x.resume
+	case <-x.stuck: // too late: nobody waits for this turn any more
+	}
 	x.enter()
 	return nil
 }

@@ -19,9 +19,6 @@ type Future struct {
 // so err must follow from the code and its arguments alone.
 func (x *Execution) Failed(err error) *Future { return &Future{x: x, event: -1, done: true, err: err} }
 
-// Event is the number of the event that scheduled the future.
-func (f *Future) Event() int32 { return f.event }
-
 // Name is the name of what was scheduled.
 func (f *Future) Name() string { return f.name }
 

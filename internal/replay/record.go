@@ -22,6 +22,9 @@ type Message struct {
 
 // step applies the next entry of the record, or parks when there is none. An error means that the caller may not park.
 func (x *Execution) step() error {
+	if x.progress != nil {
+		x.progress()
+	}
 	if len(x.recorded) > 0 {
 		ev := x.recorded[0]
 		if isCommand(ev) {

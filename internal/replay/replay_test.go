@@ -109,7 +109,7 @@ func TestTurnByTurn(t *testing.T) {
 	if done := out.Events[4].(*history.ExecutionCompleted); string(done.Result.Data) != `"m"` {
 		t.Fatalf("%s", done.Result.Data)
 	}
-	if !x.Ended() {
+	if !x.Gone() {
 		t.Fatal("coroutine goes on after the end")
 	}
 }
