@@ -126,7 +126,7 @@ func Command(cfg Config) *cobra.Command {
 			if len(args) == 0 {
 				return nil
 			}
-			return usagef("there is no command %q; %q lists them", args[0], cmd.CommandPath()+" --help")
+			return noCommand(cmd, args[0])
 		},
 		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return s.begin(cmd) },
@@ -134,6 +134,9 @@ func Command(cfg Config) *cobra.Command {
 	root.SetIn(cfg.Stdin)
 	root.SetOut(cfg.Stdout)
 	root.SetErr(cfg.Stderr)
+	root.Version = versionLine(cfg.Version) // makes cobra's --version
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetHelpCommand(helpCommand())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v; see %q", err, cmd.CommandPath()+" --help")
 	})
@@ -147,6 +150,33 @@ func Command(cfg Config) *cobra.Command {
 		root.AddCommand(extra(s))
 	}
 	return root
+}
+
+// noCommand is the error of a command line whose first word is no command of root.
+func noCommand(root *cobra.Command, name string) error {
+	root.SuggestionsMinimumDistance = 2
+	if meant := root.SuggestionsFor(name); len(meant) > 0 {
+		return usagef("there is no command %q; did you mean %q?", name, meant[0])
+	}
+	return usagef("there is no command %q; %q lists them", name, root.CommandPath()+" --help")
+}
+
+// helpCommand is cobra's, but for topics that do not exist: they are wrong usage here.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "Show help about a command",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			about, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return usagef("%v", err)
+			}
+			if len(rest) > 0 {
+				return noCommand(about, rest[0])
+			}
+			return about.Help()
+		},
+	}
 }
 
 // Session is what the commands of one command line share: flags, streams and the way to the store.
@@ -170,6 +200,9 @@ func (s *Session) addFlags(root *cobra.Command) {
 func (s *Session) begin(cmd *cobra.Command) error {
 	if !cmd.Flags().Changed("store") {
 		s.spec = os.Getenv("PAWL_STORE")
+	} else if s.spec == "" {
+		// Probably a variable that is not set. The default store is not what was meant.
+		return usagef("--store is empty: leave it out for the default store")
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(s.logLevel)); err != nil {

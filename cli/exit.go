@@ -95,9 +95,9 @@ func explain(err error, program, store string) error {
 		}
 	case code == ExitInterrupted:
 	case errors.As(err, &failed) && failed.Retry == provider.RetryCall:
-		err = fmt.Errorf("%s cannot be reached: %w", store, failed.Err)
+		err = fmt.Errorf("%s cannot be reached: %w", store, connectReason(failed.Err))
 	case errors.As(err, &failed):
-		err = fmt.Errorf("%s cannot be used: %w", store, failed.Err)
+		err = fmt.Errorf("%s cannot be used: %w", store, connectReason(failed.Err))
 	case code == ExitStore:
 		err = fmt.Errorf("%s: %w", store, err)
 	}

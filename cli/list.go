@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"text/tabwriter"
 
@@ -59,7 +60,12 @@ func readStatus(status string, q *provider.ListQuery) error {
 
 func (s *Session) list(ctx context.Context, store provider.Provider, q provider.ListQuery) error {
 	states, err := store.ListInstances(ctx, q)
-	if err != nil {
+	var refused *provider.Error
+	switch {
+	case q.Before != "" && errors.As(err, &refused) && refused.Code == "" && refused.Retry == provider.GiveUp:
+		// The store did not even look: nothing but the cursor can be wrong with the query.
+		return usagef("--before %q: want what list has said after --before, or a cursor of its JSON", q.Before)
+	case err != nil:
 		return err
 	}
 	if s.json {
@@ -76,7 +82,11 @@ func (s *Session) list(ctx context.Context, store provider.Provider, q provider.
 		return nil
 	}
 	if len(states) == 0 {
-		_, err := fmt.Fprintf(s.cfg.Stderr, "no instances in %s\n", s.where())
+		none := "no instances"
+		if q != (provider.ListQuery{Limit: q.Limit}) {
+			none = "no such instances"
+		}
+		_, err := fmt.Fprintf(s.cfg.Stderr, "%s in %s\n", none, s.where())
 		return err
 	}
 	w := tabwriter.NewWriter(s.cfg.Stdout, 0, 8, 2, ' ', 0)

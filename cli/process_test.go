@@ -198,6 +198,18 @@ func TestUnreachableDatabase(t *testing.T) {
 	}
 }
 
+func TestNoSuchDatabase(t *testing.T) {
+	spec, err := url.Parse(pgtest.URL(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Path = "/nothing"
+	_, stderr, code := run(t.Context(), nil, "list", "--store", spec.String())
+	if want := "cannot be used: database \"nothing\" does not exist (SQLSTATE 3D000); create it first\n"; code != cli.ExitStore || !strings.HasSuffix(stderr, want) {
+		t.Errorf("exit status %d, saying %q", code, stderr)
+	}
+}
+
 func TestPostgresSchemas(t *testing.T) {
 	for _, schema := range []string{`a "quoted" name`, "Ümläut; drop"} {
 		spec := pgtest.WithSchema(pgtest.SchemaURL(t, schema), schema)

@@ -41,7 +41,12 @@ passed first; the instance runs on then, as it does when you interrupt the wait.
   pawl start PlaceOrder --input @order.json --wait --timeout 30s
   generate | pawl start Import --input -`,
 		Args: args(1, 1),
-		RunE: func(cmd *cobra.Command, args []string) error { return s.start(cmd.Context(), args[0], f) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if f.id == "" && cmd.Flags().Changed("id") {
+				return usagef("--id is empty: leave it out for a random one")
+			}
+			return s.start(cmd.Context(), args[0], f)
+		},
 	}
 	cmd.Flags().StringVar(&f.input, "input", "", "input: `JSON`, @FILE or - for standard input (default: none)")
 	cmd.Flags().StringVar(&f.id, "id", "", "instance `id` (default: random)")

@@ -56,6 +56,11 @@ func parseStore(spec string) (target, error) {
 				return target{}, usagef("--store takes a URL (postgres://user@host/db?schema=name) or a file, not keywords")
 			}
 		}
+		for _, prefix := range []string{"sqlite:", "file:", "postgres:", "postgresql:"} {
+			if strings.HasPrefix(spec, prefix) {
+				return target{}, usagef("--store %s...: want a file, sqlite://FILE or postgres://HOST/DB", prefix)
+			}
+		}
 		return target{path: spec}, nil
 	case scheme == "sqlite" && rest == "":
 		return target{}, usagef("--store sqlite://: the name of the file is missing")

@@ -2,8 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pawlrun/pawl/provider"
 	"github.com/pawlrun/pawl/provider/postgres"
@@ -37,4 +41,34 @@ func postgresStatus(ctx context.Context, t target, logger *slog.Logger) ([]migra
 		views[i] = migrationView{Migration: fmt.Sprintf("%04d %s", m.Version, m.Name), AppliedAt: m.AppliedAt}
 	}
 	return views, nil
+}
+
+// connectReason is why a connection could not be made, without the list of all attempts (with TLS and without, to each
+// address), of which one says it. Other errors it leaves as they are.
+func connectReason(err error) error {
+	var failed *pgconn.ConnectError
+	if !errors.As(err, &failed) || errors.Is(err, errNoAnswer) {
+		return err
+	}
+	var server *pgconn.PgError
+	var name *net.DNSError
+	var dial *net.OpError
+	switch {
+	case errors.As(err, &server):
+		said := fmt.Errorf("%s (SQLSTATE %s)", server.Message, server.Code)
+		switch server.Code {
+		case "28P01", "28000": // the password is wrong, or nobody may come in this way
+			return fmt.Errorf("%w; the user and password are those of --store, PGUSER, PGPASSWORD or the password file", said)
+		case "3D000":
+			return fmt.Errorf("%w; create it first", said)
+		case "42704":
+			return fmt.Errorf("%w; see the parameters of --store", said)
+		}
+		return said
+	case errors.As(err, &name):
+		return name
+	case errors.As(err, &dial):
+		return dial
+	}
+	return err
 }

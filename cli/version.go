@@ -17,10 +17,15 @@ func versionCommand(s *Session) *cobra.Command {
 			if s.json {
 				return printJSON(s.cfg.Stdout, map[string]string{"version": s.cfg.Version, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
 			}
-			_, err := fmt.Fprintf(s.cfg.Stdout, "%s %s (%s, %s/%s)\n", s.cfg.Name, s.cfg.Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(s.cfg.Stdout, "%s %s\n", s.cfg.Name, versionLine(s.cfg.Version))
 			return err
 		},
 	}
+}
+
+// versionLine is a version with what else is asked in a report of a defect.
+func versionLine(version string) string {
+	return fmt.Sprintf("%s (%s, %s/%s)", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // buildVersion is the version the program was built as.

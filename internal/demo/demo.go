@@ -106,17 +106,33 @@ func (f *flags) run(ctx context.Context, s *cli.Session, dir string) (err error)
 	if len(packages) == 0 {
 		return cli.Usage("there are no Go files in %s", tree)
 	}
+	store, err := sharedStore(s.Store())
+	if err != nil {
+		return err
+	}
 	data, err := cli.DataDir()
 	if err != nil {
 		return err
 	}
-	w, err := openWorkspace(filepath.Join(data, "demo"), tree, s.Store(), f.fresh)
+	w, err := openWorkspace(filepath.Join(data, "demo"), tree, store, f.fresh)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, w.unlock()) }()
 	r := &run{session: s, flags: f, space: w, tree: tree, packages: packages, pace: f.paceFor(len(packages)), ledger: newLedger()}
 	return r.run(ctx)
+}
+
+// sharedStore is the store as every process of this run and of the next names it, whatever directory it is started in.
+func sharedStore(spec string) (string, error) {
+	path := strings.TrimPrefix(spec, "sqlite://")
+	switch {
+	case path == ":memory:":
+		return "", cli.Usage("--store %s: the demo's workers are processes, they cannot share memory", spec)
+	case path == "" || filepath.IsAbs(path) || strings.ContainsAny(path, ":="): // the last are not files, or mistakes
+		return spec, nil
+	}
+	return filepath.Abs(path)
 }
 
 // goRootOf finds the Go distribution: that of the go command, else what the environment says.

@@ -58,8 +58,18 @@ func demo(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr *bytes.Bu
 	return cmd, stdout, stderr
 }
 
-// succeed runs a demo to its end and returns what it came to.
+// succeed runs a demo on the tree of makeTree to its end and returns what it came to.
 func succeed(t *testing.T, args ...string) conclusion {
+	t.Helper()
+	c := conclude(t, args...)
+	if c.Report.Packages != treePackages || c.Report.Broken != treeBroken {
+		t.Errorf("unexpected result: %+v", c)
+	}
+	return c
+}
+
+// conclude is succeed on any tree.
+func conclude(t *testing.T, args ...string) conclusion {
 	t.Helper()
 	cmd, stdout, stderr := demo(t, append(args, "--json")...)
 	if err := cmd.Run(); err != nil {
@@ -69,8 +79,8 @@ func succeed(t *testing.T, args ...string) conclusion {
 	if err := json.Unmarshal(stdout.Bytes(), &c); err != nil {
 		t.Fatalf("demo printed %q: %v", stdout, err)
 	}
-	if len(c.Faults) > 0 || c.Report.Packages != treePackages || c.Report.Broken != treeBroken {
-		t.Errorf("unexpected result: %s", stdout)
+	if len(c.Faults) > 0 {
+		t.Errorf("faults: %s", stdout)
 	}
 	return c
 }
@@ -276,6 +286,18 @@ func TestOnlyOneDemoAtATime(t *testing.T) {
 	awaitEffects(t, real, func(text string) bool { return lines(text, effectLeave) == lines(text, effectJoin) })
 }
 
+// On a tree that is counted in one go there is no third that is done: the kill must come all the same.
+func TestTinyTree(t *testing.T) {
+	t.Parallel()
+	tree := t.TempDir()
+	if err := os.WriteFile(filepath.Join(tree, "x.go"), []byte("package x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if c := conclude(t, tree); len(c.Kills) != 1 || c.Kills[0].Repeated != 1 || c.Twice != 1 || c.Abandoned != 0 {
+		t.Errorf("got %+v", c)
+	}
+}
+
 func TestWrongDirectories(t *testing.T) {
 	t.Parallel()
 	empty, file := t.TempDir(), filepath.Join(t.TempDir(), "x.go")
@@ -288,6 +310,7 @@ func TestWrongDirectories(t *testing.T) {
 		{file, "is not a directory"},
 		{"--workers=0", "--workers 0: want 1 to 100"},
 		{"--activities=0", "--activities 0"},
+		{"--store=:memory:", "cannot share memory"},
 	} {
 		cmd, _, stderr := demo(t, c.args)
 		_ = cmd.Run() // the status is what counts

@@ -111,6 +111,18 @@ func (l *ledger) running(worker string) int {
 	return n
 }
 
+// counting reports whether anybody is counting a package.
+func (l *ledger) counting() bool {
+	for _, w := range l.workers {
+		for _, x := range w.executions {
+			if x.counts && !x.ended {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // held are the executions a dead worker has left without a recorded result.
 func (l *ledger) held(worker string) []*execution {
 	var held []*execution
@@ -170,6 +182,7 @@ type verdict struct {
 	activities int // different ones
 	repeated   int // those executed more than once
 	lapsed     int // repeated because a worker that lived was silent too long
+	abandoned  int // repeated because a worker ended that the demo had not killed
 	faults     []string
 }
 
@@ -177,6 +190,10 @@ type verdict struct {
 // that had begun it was alive and heard of. All workers must have ended.
 func (l *ledger) verdict() verdict {
 	v := verdict{activities: len(l.byKey), faults: l.faults}
+	killed := map[string]bool{}
+	for _, k := range l.kills {
+		killed[k.worker] = true
+	}
 	for key, all := range l.byKey {
 		if len(all) > 1 {
 			v.repeated++
@@ -190,6 +207,8 @@ func (l *ledger) verdict() verdict {
 				v.lapsed++
 			case next.begin.Before(w.left):
 				v.faults = append(v.faults, fmt.Sprintf("%s was begun again by %s while %s, which had it, was alive", key, next.worker, x.worker))
+			case !killed[x.worker]:
+				v.abandoned++
 			}
 		}
 	}

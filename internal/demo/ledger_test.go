@@ -27,22 +27,24 @@ func ledgerOf(t *testing.T, lines ...string) *ledger {
 
 func TestVerdict(t *testing.T) {
 	for _, c := range []struct {
-		name     string
-		log      []string
-		faults   int
-		repeated int
+		name      string
+		log       []string
+		faults    int
+		repeated  int
+		abandoned int
 	}{
-		{"once each", []string{"w1 begin a", "w1 end a", "w2 begin b", "w2 end b", "w1 recorded a", "w2 recorded b"}, 0, 0},
-		{"held by a killed worker", []string{"w1 begin a", "w1 kill", "w2 begin a", "w2 end a", "w2 recorded a"}, 0, 1},
-		{"ended but not recorded when killed", []string{"w1 begin a", "w1 end a", "w1 kill", "w2 begin a", "w2 recorded a"}, 0, 1},
-		{"left by a worker that stopped", []string{"w1 begin a", "w1 leave", "w2 begin a", "w2 recorded a"}, 0, 1},
-		{"frozen worker", []string{"w1 begin a", "w2 begin a", "w1 rejoin", "w2 recorded a"}, 0, 1},
-		{"recorded work done again", []string{"w1 begin a", "w1 recorded a", "w1 kill", "w2 begin a", "w2 recorded a"}, 1, 1},
-		{"taken from a living worker", []string{"w1 begin a", "w2 begin a", "w2 recorded a", "w1 leave"}, 1, 1},
-		{"end without begin", []string{"w1 end a"}, 1, 0},
+		{"once each", []string{"w1 begin a", "w1 end a", "w2 begin b", "w2 end b", "w1 recorded a", "w2 recorded b"}, 0, 0, 0},
+		{"held by a killed worker", []string{"w1 begin a", "w1 kill", "w2 begin a", "w2 end a", "w2 recorded a"}, 0, 1, 0},
+		{"ended but not recorded when killed", []string{"w1 begin a", "w1 end a", "w1 kill", "w2 begin a", "w2 recorded a"}, 0, 1, 0},
+		{"left by a worker that stopped", []string{"w1 begin a", "w1 leave", "w2 begin a", "w2 recorded a"}, 0, 1, 1},
+		{"held by a worker somebody else killed", []string{"w1 begin a", "w2 begin a", "w2 recorded a"}, 0, 1, 1},
+		{"frozen worker", []string{"w1 begin a", "w2 begin a", "w1 rejoin", "w2 recorded a"}, 0, 1, 0},
+		{"recorded work done again", []string{"w1 begin a", "w1 recorded a", "w1 kill", "w2 begin a", "w2 recorded a"}, 1, 1, 0},
+		{"taken from a living worker", []string{"w1 begin a", "w2 begin a", "w2 recorded a", "w1 leave"}, 1, 1, 0},
+		{"end without begin", []string{"w1 end a"}, 1, 0, 0},
 	} {
-		if v := ledgerOf(t, c.log...).verdict(); len(v.faults) != c.faults || v.repeated != c.repeated {
-			t.Errorf("%s: %d repeated, faults %q; want %d and %d", c.name, v.repeated, v.faults, c.repeated, c.faults)
+		if v := ledgerOf(t, c.log...).verdict(); len(v.faults) != c.faults || v.repeated != c.repeated || v.abandoned != c.abandoned {
+			t.Errorf("%s: %d repeated, %d abandoned, faults %q; want %d, %d and %d", c.name, v.repeated, v.abandoned, v.faults, c.repeated, c.abandoned, c.faults)
 		}
 	}
 }

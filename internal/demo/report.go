@@ -24,6 +24,7 @@ type conclusion struct {
 	Executions int             `json:"executions"`    // of them
 	Twice      int             `json:"executedTwice"` // activities executed more than once
 	Lapsed     int             `json:"lapsed,omitempty"`
+	Abandoned  int             `json:"abandoned,omitempty"`
 	Kills      []killReport    `json:"kills"`
 	Counts     metering.Counts `json:"counts"`
 	Seconds    float64         `json:"seconds"`
@@ -84,7 +85,7 @@ func (r *run) conclude(ctx context.Context, report Report) error {
 func (r *run) sumUp(report Report) *conclusion {
 	v := r.ledger.verdict()
 	c := &conclusion{Tree: r.tree, Report: report, Workers: r.flags.workers, Store: cli.StoreName(r.space.storeURL), Activities: v.activities,
-		Executions: r.ledger.begun, Twice: v.repeated, Lapsed: v.lapsed, Kills: []killReport{}, Seconds: time.Since(r.began).Seconds(),
+		Executions: r.ledger.begun, Twice: v.repeated, Lapsed: v.lapsed, Abandoned: v.abandoned, Kills: []killReport{}, Seconds: time.Since(r.began).Seconds(),
 		Resumed: r.space.resumed, Faults: append([]string{}, v.faults...), EffectLog: r.space.effects()}
 	groups := map[string]bool{}
 	for _, p := range r.packages {
@@ -109,8 +110,10 @@ func (c *conclusion) print(out io.Writer, program string) error {
 	}
 	r := &c.Report
 	row("tree", "%s", c.Tree)
-	row("counted", "%d packages, %d files (%d broken), %d lines, %d declarations, %d imports", r.Packages, r.Files, r.Broken, r.Lines, r.Declarations, r.Imports)
-	row("longest function", "%s, %d lines", r.Longest.Name, r.Longest.Lines)
+	row("counted", "%s, %s (%d broken), %s, %s, %s", packages(r.Packages), counted(r.Files, "file", "files"), r.Broken, counted(r.Lines, "line", "lines"), counted(r.Declarations, "declaration", "declarations"), counted(r.Imports, "import", "imports"))
+	if r.Longest.Lines > 0 {
+		row("longest function", "%s, %s", r.Longest.Name, counted(r.Longest.Lines, "line", "lines"))
+	}
 	for i, p := range r.Largest {
 		name := ""
 		if i == 0 {
@@ -118,10 +121,9 @@ func (c *conclusion) print(out io.Writer, program string) error {
 		}
 		row(name, "%7d lines in %3d files  %s", p.Lines, p.Files, p.Path)
 	}
-	row("", "")
-	row("activities", "%d, executed %d times: %d of them twice", c.Activities, c.Executions, c.Twice)
+	row("activities", "%d, executed %d times: %d of them more than once", c.Activities, c.Executions, c.Twice)
 	for _, k := range c.Kills {
-		row("killed", "%s, with %d packages done, running %d activities, %d results on their way: %d executed again", k.Worker, k.Done, k.Running, k.Held-k.Running, k.Repeated)
+		row("killed", "%s, with %s done, %s running, %s on their way: %d executed again", k.Worker, packages(k.Done), activities(k.Running), counted(k.Held-k.Running, "result", "results"), k.Repeated)
 		if k.Repeated > 0 && !k.Interrupted {
 			row("takeover", "%.1f s after the kill the first was begun again by another worker, after %.1f s the last", k.FirstSeconds, k.LastSeconds)
 		}
@@ -130,11 +132,14 @@ func (c *conclusion) print(out io.Writer, program string) error {
 		row("killed", "nobody")
 	}
 	if c.Lapsed > 0 {
-		row("frozen", "%d activities executed again because a worker was not heard of for too long", c.Lapsed)
+		row("frozen", "%s executed again because a worker was not heard of for too long", activities(c.Lapsed))
+	}
+	if c.Abandoned > 0 {
+		row("ended", "%s executed again because a worker ended otherwise: with the demo, or killed by somebody else", activities(c.Abandoned))
 	}
 	n := float64(max(c.Activities, 1))
 	row("store calls", "%d round trips (%.2f an activity), of these %d commits (%.2f)", c.Counts.RoundTrips, float64(c.Counts.RoundTrips)/n, c.Counts.Commits, float64(c.Counts.Commits)/n)
-	took := fmt.Sprintf("%.1f s with %d worker processes", c.Seconds, c.Workers)
+	took := fmt.Sprintf("%.1f s with %s", c.Seconds, processes(c.Workers))
 	if c.Resumed {
 		took += " since it was started again"
 	}
@@ -151,3 +156,17 @@ func (c *conclusion) print(out io.Writer, program string) error {
 	}
 	return w.Flush()
 }
+
+// counted is a number with its noun.
+func counted(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}
+
+func activities(n int) string { return counted(n, "activity", "activities") }
+
+func packages(n int) string { return counted(n, "package", "packages") }
+
+func processes(n int) string { return counted(n, "worker process", "worker processes") }

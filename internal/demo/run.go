@@ -147,9 +147,9 @@ func (r *run) start(ctx context.Context) (*pawl.Run[Report], error) {
 // announce says what is going to happen.
 func (r *run) announce() {
 	p := r.progress
-	p.say("Census of %s: %d packages, %d worker processes with %d activities each, on %s", r.tree, len(r.packages), r.flags.workers, r.flags.activities, cli.StoreName(r.space.storeURL))
+	p.say("Census of %s: %s, %s with %s each, on %s", r.tree, packages(len(r.packages)), processes(r.flags.workers), activities(r.flags.activities), cli.StoreName(r.space.storeURL))
 	if r.space.resumed {
-		p.say("Going on with the run that began at %s: %d packages are done.", r.space.current.Started.Local().Format("15:04:05"), len(r.ledger.done))
+		p.say("Going on with the run that began at %s: %d of them are done.", r.space.current.Started.Local().Format("15:04:05"), len(r.ledger.done))
 	}
 	if r.pace > 0 && !r.flags.paceGiven {
 		p.say("The tree is small: each activity is made to last %v, so that there is something to kill (--pace 0: it is not).", r.pace)
@@ -197,7 +197,7 @@ func (r *run) watch(ctx context.Context, ended <-chan outcome) (outcome, error) 
 
 // maybeKill kills the busiest worker once enough is done for it to hurt.
 func (r *run) maybeKill() error {
-	if r.flags.noKill || r.victim != nil || r.kills == maxKills || r.caught() || float64(len(r.ledger.done)) < killAfter*float64(len(r.packages)) {
+	if r.flags.noKill || r.victim != nil || r.kills == maxKills || r.caught() || !r.enoughDone() {
 		return nil
 	}
 	most := 0
@@ -218,6 +218,15 @@ func (r *run) maybeKill() error {
 		return fmt.Errorf("kill of %s: %w", r.victim.name, err)
 	}
 	return nil
+}
+
+// enoughDone reports whether a kill would hurt. On a tree so small that all of it is counted at once, and ends at once,
+// any time is as good once that has begun.
+func (r *run) enoughDone() bool {
+	if len(r.packages) <= r.flags.workers*r.flags.activities {
+		return r.ledger.counting()
+	}
+	return float64(len(r.ledger.done)) >= killAfter*float64(len(r.packages))
 }
 
 // tellTakeover says when another worker has begun what the killed one held.
@@ -249,7 +258,7 @@ func (r *run) replace(w *worker) error {
 	}
 	if w == r.victim {
 		r.victim = nil
-		r.progress.say("Killed %s with SIGKILL at %d of %d packages while it ran %d activities. A replacement starts.", w.name, len(r.ledger.done), len(r.packages), r.ledger.running(w.name))
+		r.progress.say("Killed %s with SIGKILL at %d of %d packages while it ran %s. A replacement starts.", w.name, r.ledger.kills[len(r.ledger.kills)-1].done, len(r.packages), activities(r.ledger.running(w.name)))
 	} else {
 		const atOnce = 3 * time.Second
 		if r.crashes++; time.Since(w.started) > atOnce {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pawlrun/pawl/cli"
 	"github.com/pawlrun/pawl/internal/metering"
 )
 
@@ -55,7 +56,7 @@ func openWorkspace(parent, tree, store string, fresh bool) (w *workspace, err er
 	}, filepath.Base(tree))
 	w = &workspace{base: filepath.Join(parent, fmt.Sprintf("%.40s-%s", name, hex.EncodeToString(sum[:4]))), own: store == ""}
 	if err := os.MkdirAll(w.base, 0o700); err != nil {
-		return nil, fmt.Errorf("no place for the files of the demo: %w", err)
+		return nil, &cli.Error{Code: cli.ExitStore, Err: fmt.Errorf("no place for the files of the demo: %w; XDG_DATA_HOME can name another", err)}
 	}
 	if w.unlock, err = lockFile(filepath.Join(w.base, "lock")); err != nil {
 		return nil, err
