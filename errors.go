@@ -70,8 +70,13 @@ type Failure struct {
 	Cause   error  // the failure it was caused by, or nil
 }
 
-// Error returns the original text.
-func (f *Failure) Error() string { return f.Message }
+// Error returns the original text, of a panic after the word.
+func (f *Failure) Error() string {
+	if f.Kind == string(history.FailurePanic) {
+		return "panic: " + f.Message
+	}
+	return f.Message
+}
 
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Cause }
@@ -122,6 +127,7 @@ func recordFailure(err error) history.Failure {
 	case *payloadError:
 		f.Kind = history.FailureBadPayload
 	case *Failure:
+		f.Message = e.Message
 		f.Kind, f.Type, f.Stack = history.FailureKind(e.Kind), e.Type, e.Stack
 	case *ActivityError:
 		f.Source = e.Activity

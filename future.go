@@ -2,6 +2,7 @@ package pawl
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pawlrun/pawl/history"
@@ -21,16 +22,28 @@ type Awaitable interface {
 	pending() (*Context, *replay.Future)
 }
 
-func (f *Future[T]) pending() (*Context, *replay.Future) { return f.o, f.raw }
+func (f *Future[T]) pending() (*Context, *replay.Future) {
+	if f == nil {
+		return nil, nil
+	}
+	return f.o, f.raw
+}
+
+// errNoFuture is returned by an await of a nil future, or of one that Pawl did not make.
+var errNoFuture = fmt.Errorf("%w: not a future: nil, or not made by Activity, SubOrchestration, Timer or Event", ErrInvalid)
 
 // Await blocks the orchestration until the result is there and returns it, again and again if called again. The error
 // is an *ActivityError or *OrchestrationError for work that failed.
 func (f *Future[T]) Await() (T, error) {
 	var value T
-	if _, err := f.o.x.Await(f.raw); err != nil {
+	o, raw := f.pending()
+	if raw == nil {
+		return value, errNoFuture
+	}
+	if _, err := o.x.Await(raw); err != nil {
 		return value, err
 	}
-	payload, failure, err := f.raw.Answer()
+	payload, failure, err := raw.Answer()
 	switch {
 	case err != nil:
 		return value, err
@@ -43,7 +56,10 @@ func (f *Future[T]) Await() (T, error) {
 
 // Ready reports whether Await would return at once. Whether it does so early or late depends on timing that the history
 // records, so deciding on it is deterministic only right after an await; prefer Select.
-func (f *Future[T]) Ready() bool { return f.raw.Ready() }
+func (f *Future[T]) Ready() bool {
+	_, raw := f.pending()
+	return raw != nil && raw.Ready()
+}
 
 // failedFuture is the future of something that could not be scheduled.
 func failedFuture[T any](o *Context, err error) *Future[T] {
@@ -155,9 +171,14 @@ func Select(futures ...Awaitable) (int, error) {
 		return 0, replay.ErrNothingToAwait
 	}
 	raw := make([]*replay.Future, len(futures))
-	o, _ := futures[0].pending()
+	var o *Context
 	for i, f := range futures {
-		_, raw[i] = f.pending()
+		if f != nil {
+			o, raw[i] = f.pending()
+		}
+		if raw[i] == nil {
+			return 0, errNoFuture
+		}
 	}
 	return o.x.Await(raw...)
 }

@@ -105,6 +105,35 @@ func TestMethodsClosuresAndAliasesRun(t *testing.T) {
 	}
 }
 
+func TestNoFuture(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var none *pawl.Future[int]
+	orch := func(o *pawl.Context, _ string) (string, error) {
+		_, awaited := none.Await()
+		_, all := pawl.All(none, &pawl.Future[int]{})
+		_, selected := pawl.Select(nil, none)
+		_, empty := pawl.Select()
+		if !errors.Is(awaited, pawl.ErrInvalid) || !errors.Is(all, pawl.ErrInvalid) || !errors.Is(selected, pawl.ErrInvalid) || empty == nil || none.Ready() {
+			return "", fmt.Errorf("await %v, all %v, select %v, %v", awaited, all, selected, empty)
+		}
+		return "refused", nil
+	}
+	app := newApp()
+	pawl.RegisterOrchestration(app, orch, pawl.Name("orch"))
+	if err := app.Start(ctx); err != nil {
+		t.Fatal(err)
+	}
+	defer app.Stop(ctx)
+	run, err := pawl.Start(ctx, app, orch, "", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := run.Result(ctx); err != nil || got != "refused" {
+		t.Fatal(got, err)
+	}
+}
+
 func TestLifeOfAnApp(t *testing.T) {
 	ctx := t.Context()
 	app := newApp()

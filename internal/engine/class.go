@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 
 	"github.com/pawlrun/pawl/provider"
@@ -17,8 +18,25 @@ func activityClass(name string) provider.Class {
 
 // classCache remembers the store's numbers of classes, which never change.
 type classCache struct {
-	mu  sync.RWMutex
-	ids map[provider.Class]provider.ClassID
+	mu      sync.RWMutex
+	ids     map[provider.Class]provider.ClassID
+	foreign map[string]struct{} // activities scheduled here that others must run
+}
+
+// noteForeign tells operators, once a name, that an activity is left to other processes: if there are none, it waits.
+func (c *classCache) noteForeign(log *slog.Logger, name string) {
+	c.mu.Lock()
+	_, known := c.foreign[name]
+	if !known {
+		if c.foreign == nil {
+			c.foreign = map[string]struct{}{}
+		}
+		c.foreign[name] = struct{}{}
+	}
+	c.mu.Unlock()
+	if !known {
+		log.Info("activity is not registered in this process and waits for a worker that has it", "activity", name)
+	}
 }
 
 // resolve returns the ids of classes in order, asking the store only for those not seen before.

@@ -90,7 +90,7 @@ func (e *Engine) StartInstance(ctx context.Context, spec StartSpec) (provider.It
 	case a := <-call.started:
 		return a.status, a.err
 	case <-ctx.Done():
-		return 0, fmt.Errorf("start of %q: outcome unknown: %w", spec.InstanceID, context.Cause(ctx))
+		return 0, fmt.Errorf("outcome for %q unknown: %w", spec.InstanceID, context.Cause(ctx))
 	}
 }
 
@@ -282,7 +282,7 @@ func (e *Engine) Raise(ctx context.Context, instanceID, name, messageID string, 
 	case a := <-c.sent:
 		return a.status, a.err
 	case <-ctx.Done():
-		return 0, fmt.Errorf("raise of %q to %q: outcome unknown: %w", name, instanceID, context.Cause(ctx))
+		return 0, fmt.Errorf("outcome for event %q to %q unknown: %w", name, instanceID, context.Cause(ctx))
 	}
 }
 

@@ -110,6 +110,9 @@ func (in *instance) planWork(p *plan, out *replay.Outcome) error {
 				instanceID: in.id, token: p.commit.Request, attempt: 1, activity: act, payload: a.Event.Input, in: in})
 		} else {
 			p.queued = true
+			if act == nil {
+				s.e.classes.noteForeign(s.e.log, a.Event.Name)
+			}
 		}
 		p.commit.Work = append(p.commit.Work, w)
 	}
