@@ -1,7 +1,9 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sort"
 	"strings"
 
@@ -49,7 +51,7 @@ func (e *effectColumns) add(item int32, c *provider.Commit) {
 		e.work[3].bool(w.Lease)
 		e.work[4].bytes(w.Input)
 	}
-	for _, event := range c.CancelWork {
+	for _, event := range inOrder(c.CancelWork) {
 		e.cancel[0].int4(item)
 		e.cancel[1].int4(event)
 	}
@@ -77,6 +79,14 @@ func (e *effectColumns) add(item int32, c *provider.Commit) {
 		e.msg[7].bytes(m.Body)
 		e.msg[8].bool(m.Take)
 	}
+}
+
+// inOrder returns the events in the order in which every call locks work items.
+func inOrder(events []int32) []int32 {
+	if slices.IsSorted(events) {
+		return events
+	}
+	return slices.Sorted(slices.Values(events))
 }
 
 func (e *effectColumns) addChild(item int32, c *provider.NewInstance) {
@@ -303,7 +313,7 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 		execution.int4(item.Execution)
 		seq.int4(item.Seq)
 		token.int8(int64(item.Token))
-		for _, f := range item.Finished {
+		for _, f := range distinct(item.Finished) {
 			finished[0].int4(int32(k + 1))
 			finished[1].int4(f.Event)
 			finished[2].int8(int64(f.Token))
@@ -333,6 +343,17 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	}
 	answer.finish()
 	return reply, nil
+}
+
+// distinct returns the work items in the order in which every call locks them, each once.
+func distinct(finished []provider.FinishedWork) []provider.FinishedWork {
+	if len(finished) < 2 {
+		return finished
+	}
+	sorted := slices.SortedFunc(slices.Values(finished), func(a, b provider.FinishedWork) int {
+		return cmp.Or(cmp.Compare(a.Event, b.Event), cmp.Compare(a.Token, b.Token))
+	})
+	return slices.Compact(sorted)
 }
 
 func lessRef(a, b provider.Ref) bool {

@@ -18,6 +18,7 @@ var livenessCases = []Case{
 	{"liveness/reap-releases-kept-instance", []string{"L4", "W6"}, livenessReapKept},
 	{"liveness/reap-counts-attempts", []string{"L4", "W8", "F5"}, livenessReapAttempts},
 	{"liveness/retire", []string{"L6", "L7", "L10"}, livenessRetire},
+	{"liveness/late-takes", []string{"L11"}, livenessLateTakes},
 	{"liveness/old-token-after-takeover", []string{"L10", "L4"}, livenessOldToken},
 	{"liveness/done", []string{"L8", "R2"}, livenessDone},
 	{"liveness/orchestrations-ready", []string{"L9", "C2"}, livenessOrchestrationsReady},
@@ -161,8 +162,24 @@ func livenessReapAttempts(f *fixture) {
 	}
 }
 
-func livenessRetire(f *fixture) {
+// livenessLateTakes has calls of a worker arrive after it was retired, as those do that were on their way.
+func livenessLateTakes(f *fixture) {
 	w, other := f.worker(), f.worker()
+	f.scheduled(other, "busy", 1)
+	f.start("a")
+	f.ok("L6", f.p.RetireWorker(f.ctx, w))
+	f.fetch(w, 10)
+	f.fetchWork(w, 10)
+	f.eventually("L11", "what the late calls took is released", func() bool {
+		f.pulse(&provider.PulseRequest{Worker: other, TTL: time.Hour})
+		return f.state("a").Worker == 0
+	})
+	f.fetchOne("L11", other, "a")
+	f.fetchWorkOne("L11", other)
+}
+
+func livenessRetire(f *fixture) {
+	w, other, third := f.worker(), f.worker(), f.worker()
 	f.scheduled(other, "b", 2)
 	mine, theirs := f.fetchWork(w, 1)[0], f.fetchWork(other, 1)[0]
 	a, c := f.granted(w, "a"), f.granted(other, "c")
@@ -170,12 +187,11 @@ func livenessRetire(f *fixture) {
 		f.ok("L6", f.p.RetireWorker(f.ctx, w))
 	}
 	f.ok("L6", f.p.RetireWorker(f.ctx, provider.NewWorkerID()))
-	equal(f, "L6", "lost", f.pulse(&provider.PulseRequest{Worker: w}).Lost, true)
-	equal(f, "L7", "the other is lost", f.pulse(&provider.PulseRequest{Worker: other}).Lost, false)
-	third := f.worker()
-	got := f.fetchOne("L6", third, "a")
+	got := f.fetchOne("L6", third, "a") // at once: without a pulse that would release it too
 	equal(f, "L6", "attempt", got.Attempt, 2)
 	equal(f, "L6", "work released", f.fetchWorkOne("L6", third).WorkKey, mine.WorkKey)
+	equal(f, "L6", "lost", f.pulse(&provider.PulseRequest{Worker: w}).Lost, true)
+	equal(f, "L7", "the other is lost", f.pulse(&provider.PulseRequest{Worker: other}).Lost, false)
 	equal(f, "L10", "ack of the retired", f.tryAck(w, a.item(f.turn(1, nil))), provider.Fenced)
 	f.ok("L6", f.p.RetireWorker(f.ctx, w))
 	equal(f, "L7", "owner after another retirement", f.state("a").Worker, third)
@@ -274,12 +290,16 @@ func livenessReapersRace(f *fixture) {
 	handles := []provider.Provider{f.p, f.handle()}
 	grants := make([]int, reapers)
 	deadline := time.Now().Add(f.patience)
+	workers := make([]provider.WorkerID, reapers)
+	for n := range workers {
+		workers[n] = f.worker()
+	}
 	errs := together(reapers, func(n int) error {
 		p := handles[n%2]
 		if _, err := p.Pulse(f.ctx, &provider.PulseRequest{TTL: time.Hour, Reap: []provider.Beat{beat}}); err != nil {
 			return err
 		}
-		w := provider.NewWorkerID()
+		w := workers[n]
 		for empty := 0; empty < 3 && time.Now().Before(deadline); {
 			items, err := p.FetchOrchestrationItems(f.ctx, f.fetchRequest(w, 4, f.flow))
 			if err != nil {

@@ -139,6 +139,7 @@ var clauses = []Clause{
 	{"L8", "Done lists the watched instances that have ended, with their last turn; not those running or unknown."},
 	{"L9", "The Ready flags are set when a fetch of these classes would grant something, or the caller holds an instance that has news; not when nothing is there, and not for items that others hold."},
 	{"L10", "The late calls of a released worker are Fenced or Gone; the new holder is not disturbed."},
+	{"L11", "What a late call takes for a worker that was reaped or retired already is released too, by a later pulse of anybody."},
 
 	// R: reads
 	{"R1", "ReadInstances returns the committed state of those instances that exist, unknown ids left out, without disturbing leases."},

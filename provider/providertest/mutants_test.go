@@ -83,6 +83,7 @@ var modelMutants = []mutant{
 	broken(model.LeaseNotTaken, "fetch/exclusive", "F2", "fetch/disjoint-among-many", "F2"),
 	broken(model.HeldGrantedAgain, "ack/unread-keeps-held", "A10", "message/to-instance-held-by-another", "F8"),
 	broken(model.HeldNotTold, "fetch/held-gets-news", "F8", "timer/tells-holder", "T4"),
+	broken(model.LateTakesStay, "liveness/late-takes", "L11"),
 	broken(model.HeldNotRepeated, "fetch/held-repeated", "F8"),
 	broken(model.HeldGetsNewToken, "fetch/held-gets-news", "F8"),
 	broken(model.HeldCountsAttempt, "fetch/held-gets-news", "F8"),

@@ -64,6 +64,7 @@ func (t *tx) lookAround(req *provider.PulseRequest, reply *provider.PulseReply) 
 			t.releaseAll(dead.Worker)
 		}
 	}
+	t.releaseUnknown()
 	if req.TTL > 0 {
 		since := t.now - req.TTL.Microseconds()
 		t.each(staleWorkers, args{since, req.Worker, maxStale}, func(rows *sql.Rows) error {
@@ -84,6 +85,25 @@ func (t *tx) lookAround(req *provider.PulseRequest, reply *provider.PulseReply) 
 		reply.OrchestrationsReady = t.first(anyTold, args{req.Worker, t.now}, &one)
 	}
 	reply.WorkReady = t.anyOf(anyWork, req.WorkClasses)
+}
+
+// unknownOwners are those whose worker is not known (any more). Both look-ups read only what is held.
+const unknownOwners = `SELECT owner FROM instance INDEXED BY instance_held
+ WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM worker) UNION
+SELECT owner FROM work INDEXED BY work_held WHERE owner IS NOT NULL AND owner NOT IN (SELECT id FROM worker)`
+
+// releaseUnknown releases what a call of a worker has taken after the worker was reaped or retired.
+func (t *tx) releaseUnknown() {
+	var owners []provider.WorkerID
+	t.each(unknownOwners, nil, func(rows *sql.Rows) error {
+		var owner provider.WorkerID
+		err := rows.Scan(&owner)
+		owners = append(owners, owner)
+		return err
+	})
+	for _, owner := range owners {
+		t.releaseAll(owner)
+	}
 }
 
 // anyOf reports whether a query finds something for one of the classes.

@@ -41,5 +41,5 @@ begin
     select array_agg(class) filter (where due <= t) into work_ready from freed;
   end if;
   ready := ready || work_ready;
-  if ready is not null then perform notify_listeners_v1(ready, null, null, null); end if;
+  if ready is not null then perform notify_listeners_v1(ready, null, null, null, true); end if;
 end $$;

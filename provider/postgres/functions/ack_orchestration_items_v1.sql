@@ -32,21 +32,24 @@ begin
     -- that is gone fences its instance too. The rows come in the order of the arrays, which is the lock order.
     with turn as (
       update instance i
-         set token = u.request, next_seq = u.seq + u.count, status = u.status % 3, attempt = 0, waits = u.waits::text[],
-             owner = case when u.keep then p_worker end, last_owner = p_worker,
-             ended_at = case when u.status in (1, 2) then t end
-        from unnest(p_part, p_iid, p_execution, p_seq, p_token, p_request, p_status, p_keep, p_waits, p_count)
-             with ordinality u(part, iid, execution, seq, token, request, status, keep, waits, count, n)
-       where i.part = u.part and i.iid = u.iid
-         and i.token = u.token and i.execution = u.execution and i.next_seq = u.seq
+         set token = p_request[u.n], next_seq = p_seq[u.n] + p_count[u.n], status = p_status[u.n] % 3, attempt = 0,
+             waits = p_waits[u.n]::text[], owner = case when p_keep[u.n] then p_worker end, last_owner = p_worker,
+             ended_at = case when p_status[u.n] in (1, 2) then t end
+        from unnest(p_iid) with ordinality u(iid, n)
+       where i.part = p_part[u.n] and i.iid = u.iid
+         and i.token = p_token[u.n] and i.execution = p_execution[u.n] and i.next_seq = p_seq[u.n]
          and i.status = 0 and coalesce(i.owner, 0) <> 0
          and u.n <> all (array(
-               select f.item from unnest(f_item, f_event, f_token) f(item, event, token)
+               select f.item from unnest(f_item) with ordinality f(item, n)
                 where not exists (
                   select from work w
                    where w.part = p_part[f.item] and w.iid = p_iid[f.item] and w.execution = p_execution[f.item]
-                     and w.event = f.event and w.token = f.token and coalesce(w.owner, 0) <> 0)))
-      returning u.n, i.watch and i.status <> 0 watched)
+                     and w.event = f_event[f.n] and w.token = f_token[f.n] and coalesce(w.owner, 0) <> 0)))
+      returning u.n, i.watch and i.status <> 0 watched),
+    recorded as (
+      insert into history (part, iid, execution, seq, count, token, events)
+      select p_part[x.n], p_iid[x.n], p_execution[x.n], p_seq[x.n], p_count[x.n], p_request[x.n], p_events[x.n]
+        from turn x)
     select array_agg(turn.n), array_agg(turn.n) filter (where turn.watched) into applied, watched from turn;
 
     r.statuses := array_fill(1::smallint, array[n]);
@@ -68,15 +71,10 @@ begin
   end if;
 
   if cardinality(applied) > 0 then
-    insert into history (part, iid, execution, seq, count, token, events)
-    select u.part, u.iid, u.execution, u.seq, u.count, u.request, u.events
-      from unnest(p_part, live, p_execution, p_seq, p_count, p_request, p_events)
-           u(part, iid, execution, seq, count, request, events)
-     where u.iid is not null;
     if f_item is not null then
-      delete from work w using unnest(f_item, f_event, f_token) f(item, event, token)
+      delete from work w using unnest(f_item) with ordinality f(item, n)
        where w.part = p_part[f.item] and w.iid = live[f.item] and w.execution = p_execution[f.item]
-         and w.event = f.event and w.token = f.token and coalesce(w.owner, 0) <> 0;
+         and w.event = f_event[f.n] and w.token = f_token[f.n] and coalesce(w.owner, 0) <> 0;
       get diagnostics affected = row_count;
       if affected <> (case when repeats is null then cardinality(f_item)
                           else (select count(*) from unnest(f_item) f(item) where live[f.item] is not null) end) then
@@ -127,6 +125,6 @@ begin
   end if;
   if ready is not null or sent.owners is not null or watched is not null then
     perform notify_listeners_v1(ready, sent.owners, (select array_agg(p_part[w] order by w) from unnest(watched) w),
-                                (select array_agg(p_iid[w] order by w) from unnest(watched) w));
+                                (select array_agg(p_iid[w] order by w) from unnest(watched) w), true);
   end if;
 end $$;

@@ -106,6 +106,6 @@ begin
     return query select c.* from claimed_work_v1(p_worker, p_claim) c;
   end if;
   if ready is not null or owners is not null then
-    perform notify_listeners_v1(ready, owners, null, null);
+    perform notify_listeners_v1(ready, owners, null, null, true);
   end if;
 end $$;

@@ -11,10 +11,11 @@ declare
 begin
   if e.w_item is not null then
     insert into work (part, iid, execution, event, class, due, owner, token, attempt, input)
-    select p_part[w.item], p_iid[w.item], p_execution[w.item], w.event, w.class, t,
-           case when w.lease then p_worker end, case when w.lease then p_request[w.item] end, w.lease::int, w.input
-      from unnest(e.w_item, e.w_event, e.w_class, e.w_lease, e.w_input) w(item, event, class, lease, input)
-     where p_iid[w.item] is not null;
+    select p_part[e.w_item[w.n]], p_iid[e.w_item[w.n]], p_execution[e.w_item[w.n]], e.w_event[w.n], e.w_class[w.n], t,
+           case when e.w_lease[w.n] then p_worker end, case when e.w_lease[w.n] then p_request[e.w_item[w.n]] end,
+           e.w_lease[w.n]::int, w.input
+      from unnest(e.w_input) with ordinality w(input, n)
+     where p_iid[e.w_item[w.n]] is not null;
     if false = any (e.w_lease) then
       r.ready := array(select w.class from unnest(e.w_item, e.w_class, e.w_lease) w(item, class, lease)
                         where not w.lease and p_iid[w.item] is not null);

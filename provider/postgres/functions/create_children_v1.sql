@@ -6,8 +6,9 @@ declare
   r delivery;
   iids bigint[];      -- the row of each child
   mine boolean[];     -- whether it is the one this call asked for
+  leased boolean[];   -- whether it was also born leased to this call
 begin
-  -- Ordered, so that two calls creating the same ids do not deadlock.
+  -- Ordered as starts are, so that two calls creating the same ids do not deadlock.
   insert into instance (part, instance_id, class, execution_id, next_seq, parent_id, parent_execution, parent_event,
                         watch, created_at, owner, token, attempt)
   select c.part, c.id, c.class, c.execution_id, 1, c.parent_id, c.parent_execution, c.parent_event, c.watch, t,
@@ -16,13 +17,15 @@ begin
                 e.c_parent_event, e.c_watch, e.c_lease)
          c(item, part, id, class, execution_id, parent_id, parent_execution, parent_event, watch, lease)
    where p_iid[c.item] is not null
-   order by c.part, c.id
+   order by c.part, c.id collate "C"
   on conflict (part, instance_id) do nothing;
 
-  select array_agg(x.iid), array_agg(x.mine) into iids, mine
+  select array_agg(x.iid), array_agg(x.mine), array_agg(x.mine and x.held) into iids, mine, leased
     from (select i.iid, p_iid[c.item] is not null
-                        and coalesce(i.first_execution_id, i.execution_id) = c.execution_id mine
-            from unnest(e.c_item, e.c_part, e.c_id, e.c_execution_id) with ordinality c(item, part, id, execution_id, n)
+                        and coalesce(i.first_execution_id, i.execution_id) = c.execution_id mine,
+                 c.lease and i.owner = p_worker and i.token = p_request[c.item] held
+            from unnest(e.c_item, e.c_part, e.c_id, e.c_execution_id, e.c_lease)
+                 with ordinality c(item, part, id, execution_id, lease, n)
             left join instance i on i.part = c.part and i.instance_id = c.id
            order by c.n) x;
 
@@ -47,7 +50,7 @@ begin
    order by c.n;
 
   select array_agg(c.part), array_agg(c.iid), array_agg(-1) into r.grant_part, r.grant_iid, r.grant_from
-    from unnest(e.c_part, iids, mine, e.c_lease) c(part, iid, mine, lease)
-   where c.mine and c.lease;
+    from unnest(e.c_part, iids, leased) c(part, iid, leased)
+   where c.leased;
   return r;
 end $$;

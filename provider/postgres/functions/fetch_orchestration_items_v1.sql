@@ -12,9 +12,9 @@ declare
   l_part smallint[]; l_iid bigint[]; l_class int[]; l_status smallint[]; l_held boolean[]; -- instances locked
   g_part smallint[]; g_iid bigint[]; g_held boolean[];                                     -- instances to return
   new_part smallint[]; new_iid bigint[]; new_held boolean[];                                -- of this round
-  drained boolean := false;   -- nothing was left that could have been granted
 begin
-  perform commit_unflushed_v1();
+  -- A repeat waits for an earlier try that is still running, and then sees what that took.
+  perform commit_unflushed_v1(), pg_advisory_xact_lock(p_request);
   if p_timers then fired := fire_timers_v1(p_worker, 500, t); end if;
 
   -- What an earlier try of this request returned. An item whose token is another was held before already: only its
@@ -26,7 +26,7 @@ begin
           or exists (select from unnest(array_append(i.waits, '')) w(name),
                             lateral (select from inbox m where m.part = i.part and m.iid = i.iid and m.name = w.name limit 1) m));
 
-  for round in 1..5 loop
+  for round in 1..6 loop
     exit when round = 1 and cardinality(g_iid) > 0;
     -- Look at the oldest hints of each queue without locking anything. Instances of other workers are passed over.
     select array_agg(x.part), array_agg(x.class), array_agg(x.due), array_agg(x.ord), array_agg(x.iid)
@@ -40,71 +40,76 @@ begin
                                and coalesce(i.owner, p_worker) = p_worker
                              order by h.due, h.ord limit per_queue) q
              order by q.due, q.ord) x;
-    if h_iid is null then drained := true; exit; end if;
 
-    -- Lock their instances in order of age, passing over those that somebody else is just working on.
-    select array_agg(x.part), array_agg(x.iid), array_agg(x.class), array_agg(x.status), array_agg(x.owner is not null)
-      into l_part, l_iid, l_class, l_status, l_held
-      from (select i.part, i.iid, i.class, i.status, i.owner
-              from (select u.part, u.iid, min(u.n) n
-                      from unnest(h_part, h_iid) with ordinality u(part, iid, n)
-                     where u.iid <> all (g_iid) group by u.part, u.iid order by 3) c,
-                   lateral (select * from instance i
-                             where i.part = c.part and i.iid = c.iid and coalesce(i.owner, p_worker) = p_worker
-                               for update skip locked) i
-             limit p_max - cardinality(g_iid)) x;
-    exit when l_iid is null and not h_iid && g_iid;
-    l_iid := coalesce(l_iid, '{}');
-
-    -- Grant, in a snapshot newer than the locks: a message is either seen here or its hint is not among those above.
-    with granted as (
-      update instance i
-         set owner = p_worker, claim = p_request,
-             token = case when i.owner is null then p_request else i.token end,
-             attempt = case when i.owner is null then i.attempt + 1 else i.attempt end
-        from unnest(l_part, l_iid) l(part, iid)
-       where i.part = l.part and i.iid = l.iid and i.status = 0
-         and (coalesce(i.owner, 0) <> 0 or i.parked is null and i.class = any (p_classes))
-         and (coalesce(i.owner, 0) = 0 and i.next_seq = 1
-              or exists (select from unnest(array_append(i.waits, '')) w(name)
-                           join inbox m on m.part = i.part and m.iid = i.iid and m.name = w.name))
-      returning i.part, i.iid, i.token <> p_request held)
-    select array_agg(part), array_agg(iid), array_agg(held) into new_part, new_iid, new_held
-      from granted;
-
-    -- The hints of all locked instances have done their duty, and so have those of instances granted in an earlier
-    -- round. Ended instances lose what nobody will read; a running one that has continued in a class the caller does
-    -- not serve gets a hint there.
-    delete from hint h using unnest(h_part, h_class, h_due, h_ord, h_iid) u(part, class, due, ord, iid)
-     where h.part = u.part and h.class = u.class and h.due = u.due and h.ord = u.ord
-       and u.iid = any (l_iid || g_iid);
-    drained := cardinality(h_iid) < per_queue and not exists (select from unnest(h_iid) h where h <> all (l_iid || g_iid));
-    g_part := g_part || new_part; g_iid := g_iid || new_iid; g_held := g_held || new_held;
-    if 1 = any (l_status) or 2 = any (l_status) then
-      delete from inbox m using unnest(l_part, l_iid, l_status) l(part, iid, status)
-       where m.part = l.part and m.iid = l.iid and l.status <> 0;
-    end if;
-    if not l_class <@ p_classes then
-      insert into hint (part, class, due, iid)
-      select l.part, l.class, t, l.iid
-        from unnest(l_part, l_iid, l_class, l_status, l_held) l(part, iid, class, status, held)
-       where l.class <> all (p_classes) and l.status = 0 and not l.held;
+    if h_iid is not null then
+      -- Lock their instances in order of age, passing over those that somebody else is just working on.
+      select coalesce(array_agg(x.part), '{}'), coalesce(array_agg(x.iid), '{}'), array_agg(x.class),
+             array_agg(x.status), array_agg(x.owner is not null)
+        into l_part, l_iid, l_class, l_status, l_held
+        from (select i.part, i.iid, i.class, i.status, i.owner
+                from (select u.part, u.iid, min(u.n) n
+                        from unnest(h_part, h_iid) with ordinality u(part, iid, n)
+                       where u.iid <> all (g_iid) group by u.part, u.iid order by 3) c,
+                     lateral (select * from instance i
+                               where i.part = c.part and i.iid = c.iid and coalesce(i.owner, p_worker) = p_worker
+                                 for update skip locked) i
+               limit p_max - cardinality(g_iid)) x;
     end if;
 
-    -- Once more, deeper, only if a queue may have had more than was looked at.
-    exit when cardinality(g_iid) >= p_max or cardinality(h_iid) < per_queue;
-    per_queue := least(per_queue * 4, p_max + 1000);
+    if h_iid && (l_iid || g_iid) then
+      -- Grant, in a snapshot newer than the locks: a message is either seen here or its hint is not among those above.
+      with granted as (
+        update instance i
+           set owner = p_worker, claim = p_request,
+               token = case when i.owner is null then p_request else i.token end,
+               attempt = case when i.owner is null then i.attempt + 1 else i.attempt end
+          from unnest(l_part, l_iid) l(part, iid)
+         where i.part = l.part and i.iid = l.iid and i.status = 0
+           and (coalesce(i.owner, 0) <> 0 or i.parked is null and i.class = any (p_classes))
+           and (coalesce(i.owner, 0) = 0 and i.next_seq = 1
+                or exists (select from unnest(array_append(i.waits, '')) w(name)
+                             join inbox m on m.part = i.part and m.iid = i.iid and m.name = w.name))
+        returning i.part, i.iid, i.token <> p_request held)
+      select array_agg(part), array_agg(iid), array_agg(held) into new_part, new_iid, new_held
+        from granted;
+
+      -- The hints of all locked instances have done their duty, and so have those of instances granted in an earlier
+      -- round. Ended instances lose what nobody will read; a running one that has continued in a class the caller does
+      -- not serve gets a hint there.
+      delete from hint h using unnest(h_part, h_class, h_due, h_ord, h_iid) u(part, class, due, ord, iid)
+       where h.part = u.part and h.class = u.class and h.due = u.due and h.ord = u.ord
+         and u.iid = any (l_iid || g_iid);
+      g_part := g_part || new_part; g_iid := g_iid || new_iid; g_held := g_held || new_held;
+      if 1 = any (l_status) or 2 = any (l_status) then
+        delete from inbox m using unnest(l_part, l_iid, l_status) l(part, iid, status)
+         where m.part = l.part and m.iid = l.iid and l.status <> 0;
+      end if;
+      if not l_class <@ p_classes then
+        insert into hint (part, class, due, iid)
+        select l.part, l.class, t, l.iid
+          from unnest(l_part, l_iid, l_class, l_status, l_held) l(part, iid, class, status, held)
+         where l.class <> all (p_classes) and l.status = 0 and not l.held;
+      end if;
+      exit when cardinality(g_iid) >= p_max;
+      if cardinality(h_iid) >= per_queue then
+        per_queue := least(per_queue * 4, p_max + 1000);   -- a queue may have had more than was looked at
+        continue;
+      end if;
+    end if;
+
+    -- Nothing more to be had. Also when something was found: while the worker is busy with that, what comes next must
+    -- wake it. Whoever queued something during the look above could not see the mark, so look once more.
+    exit when not p_sleep;
+    update worker w set sleeping = p_classes where w.id = p_worker and w.sleeping is distinct from p_classes;
+    exit when not found;
+    t := clock_timestamp();
   end loop;
 
   if cardinality(g_iid) > 0 then
     return query
     select g.* from granted_v1(p_worker, g_part, g_iid, null, g_held) g;
   end if;
-  -- Also when something was found: while the worker is busy with that, what comes next must wake it.
-  if p_sleep and drained and cardinality(g_iid) < p_max then
-    update worker w set sleeping = p_classes where w.id = p_worker and w.sleeping is distinct from p_classes;
-  end if;
   if fired.ready is not null or fired.owners is not null then
-    perform notify_listeners_v1(fired.ready, fired.owners, null, null);
+    perform notify_listeners_v1(fired.ready, fired.owners, null, null, true);
   end if;
 end $$;

@@ -7,12 +7,17 @@ set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 declare
   taken int := 0;
 begin
-  perform commit_unflushed_v1();
+  -- A repeat waits for an earlier try that is still running, and then sees what that took.
+  perform commit_unflushed_v1(), pg_advisory_xact_lock(p_request);
   if not exists (select from work where claim = p_request and owner = p_worker) then
     taken := claim_work_v1(p_worker, p_request, p_classes, p_max, clock_timestamp());
-    -- Also when something was found: while the worker is busy with that, what comes next must wake it.
+    -- Also when something was found: while the worker is busy with that, what comes next must wake it. Whoever queued
+    -- something during the look above could not see the mark, so look once more.
     if p_sleep and taken < p_max then
       update worker w set sleeping_work = p_classes where w.id = p_worker and w.sleeping_work is distinct from p_classes;
+      if found then
+        taken := taken + claim_work_v1(p_worker, p_request, p_classes, p_max - taken, clock_timestamp());
+      end if;
     end if;
     if taken = 0 then return; end if;
   end if;

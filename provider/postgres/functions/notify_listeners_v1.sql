@@ -1,8 +1,11 @@
 -- The one notification of a call, and only if somebody marked an interest in it: workers that sleep and serve a class
 -- of p_ready (as many of them as there are items), other owners of instances that got a message, and whoever watches an
--- instance of p_done. Records of the payload, separated by chr(30): r<worker> instances are ready, w<worker> work is,
+-- instance of p_done. Unless p_alone, the call is part of a transaction of a user, which may stay open for long: it then locks and
+-- clears nothing, or the workers could not beat meanwhile.
+-- Records of the payload, separated by chr(30): r<worker> instances are ready, w<worker> work is,
 -- h<worker> a held instance has news, d<state> an instance has ended, or e<instance id> where there is no room for it.
-create or replace function notify_listeners_v1(p_ready int[], p_owners bigint[], p_done_part smallint[], p_done_iid bigint[])
+create or replace function notify_listeners_v1(
+  p_ready int[], p_owners bigint[], p_done_part smallint[], p_done_iid bigint[], p_alone boolean)
 returns void language plpgsql as $$
 declare
   records text[];
@@ -15,15 +18,24 @@ begin
       select id, coalesce(sleeping && p_ready, false) for_turns, coalesce(sleeping_work && p_ready, false) for_work
         from worker
        where reaped_at is null and (sleeping && p_ready or sleeping_work && p_ready)
-       order by beat_at desc limit cardinality(p_ready) for update skip locked),
+       order by beat_at desc),
+    locked as materialized (
+      select a.*
+        from asleep a,
+             lateral (select from worker w where w.id = a.id and (w.sleeping && p_ready or w.sleeping_work && p_ready)
+                         for update skip locked) w
+       where p_alone limit cardinality(p_ready)),
     woken as (
       update worker w
-         set sleeping = case when not a.for_turns then w.sleeping end,
-             sleeping_work = case when not a.for_work then w.sleeping_work end
-        from asleep a
-       where w.id = a.id)
+         set sleeping = case when not l.for_turns then w.sleeping end,
+             sleeping_work = case when not l.for_work then w.sleeping_work end
+        from locked l
+       where w.id = l.id)
     select array_agg(r.record) into records
-      from asleep a, lateral (values (a.for_turns, 'r' || a.id), (a.for_work, 'w' || a.id)) r(wanted, record)
+      from (select * from locked
+             union all
+            (select * from asleep where not p_alone limit cardinality(p_ready))) a,
+           lateral (values (a.for_turns, 'r' || a.id), (a.for_work, 'w' || a.id)) r(wanted, record)
      where r.wanted;
   end if;
   if p_owners is not null then

@@ -11,7 +11,6 @@ declare
   t timestamptz := clock_timestamp();
   fired delivery;
   ready int[];
-  dead bigint;
   r reply;
 begin
   perform commit_unflushed_v1();
@@ -29,22 +28,17 @@ begin
   end if;
 
   if p_reap is not null then
-    for dead in
-      update worker w set reaped_at = t, sleeping = null, sleeping_work = null
-        from unnest(p_reap, p_reap_beat) u(id, beat)
-       where w.id = u.id and w.beat = u.beat and w.reaped_at is null
-      returning w.id
-    loop
-      ready := ready || release_worker_v1(dead, t);
-    end loop;
+    -- Never waiting: who is locked is just beating, or being reaped; two workers may suspect each other.
+    with dead as materialized (
+      select l.id
+        from unnest(p_reap, p_reap_beat) u(id, beat),
+             lateral (select w.id from worker w where w.id = u.id and w.beat = u.beat and w.reaped_at is null
+                         for update skip locked) l)
+    update worker w set reaped_at = t, look_at = t, sleeping = null, sleeping_work = null
+      from dead d
+     where w.id = d.id;
   end if;
-  -- A call of a dead worker that was still under way may have taken something after it was reaped.
-  for dead in
-    delete from worker where id = any (array(select id from worker where reaped_at < t - interval '1 hour' for update skip locked))
-    returning id
-  loop
-    ready := ready || release_worker_v1(dead, t);
-  end loop;
+  ready := release_dead_v1(t);
   fired := fire_timers_v1(p_worker, 500, t);
 
   if exists (select from unnest(p_classes) c(class), generate_series(0, part_count() - 1) p(part),
@@ -86,6 +80,6 @@ begin
   end if;
   ready := ready || fired.ready;
   if ready is not null or fired.owners is not null then
-    perform notify_listeners_v1(ready, fired.owners, null, null);
+    perform notify_listeners_v1(ready, fired.owners, null, null, true);
   end if;
 end $$;

@@ -7,9 +7,14 @@ declare
   t timestamptz := clock_timestamp();
 begin
   if p_watch then
+    with running as materialized (  -- locked in the order of everybody else
+      select i.part, i.iid
+        from unnest(p_part, p_id) u(part, id)
+        join instance i on i.part = u.part and i.instance_id = u.id and i.status = 0 and not i.watch
+       order by i.part, i.iid for no key update of i)
     update instance i set watch = true
-      from unnest(p_part, p_id) u(part, id)
-     where i.part = u.part and i.instance_id = u.id and i.status = 0 and not i.watch;
+      from running r
+     where i.part = r.part and i.iid = r.iid;
   end if;
   return query
   select 6::smallint, 0::smallint, i.part, i.iid, 0, 0, 0, 0, 0::bigint, t, i.instance_id, null::text,

@@ -8,10 +8,15 @@ declare
   r reply;
 begin
   r.kind := 0; r.at := clock_timestamp();
-  with resumed as (
-    update instance i set parked = null, attempt = 0
+  with found as materialized (  -- locked in the order of everybody else
+    select i.part, i.iid
       from unnest(p_part, p_id) u(part, id)
-     where i.part = u.part and i.instance_id = u.id and i.status = 0 and i.parked is not null
+      join instance i on i.part = u.part and i.instance_id = u.id and i.status = 0 and i.parked is not null
+     order by i.part, i.iid for no key update of i),
+  resumed as (
+    update instance i set parked = null, attempt = 0
+      from found f
+     where i.part = f.part and i.iid = f.iid
     returning i.part, i.iid, i.class),
   hinted as (
     insert into hint (part, class, due, iid) select part, class, r.at, iid from resumed returning class)
@@ -21,6 +26,6 @@ begin
       from unnest(p_part, p_id) with ordinality u(part, id, n)
       left join instance i on i.part = u.part and i.instance_id = u.id
      order by u.n);
-  if ready is not null then perform notify_listeners_v1(ready, null, null, null); end if;
+  if ready is not null then perform notify_listeners_v1(ready, null, null, null, true); end if;
   return next r;
 end $$;

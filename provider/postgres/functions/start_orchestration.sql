@@ -18,7 +18,7 @@ begin
     || ',"at":"' || to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') || '"}]';
   select s.statuses[1] into answer
     from start_orchestrations_v1(
-           0, array[partition_of(id)], array[id], array[execution],
+           null, array[partition_of(id)], array[id], array[execution],
            register_classes_v1(array[1::smallint], array[$1], array[coalesce($4, '')], array['']),
            array[false], null, null, null, array[0::bigint], array[0::smallint], array[false], null, array[1],
            array[started], null, null, null, null) s

@@ -1,5 +1,5 @@
 -- Creates instances; sorted by (part, id). An item with a request is an eager start: its first turn is committed with
--- it, as an ack would. Status 1 applied (or it exists with the same execution id), 3 the id is taken.
+-- it, as an ack would. p_worker is 0 for a mere client, null in a transaction of a user. Status 1 applied (or it exists with the same execution id), 3 the id is taken.
 create or replace function start_orchestrations_v1(
   p_worker bigint,
   p_part smallint[], p_id text[], p_execution_id uuid[], p_class int[], p_watch boolean[],
@@ -27,14 +27,11 @@ begin
   with created as (
     insert into instance (part, instance_id, created_at, parent_id, parent_execution, parent_event, watch,
                           execution_id, class, next_seq, status, ended_at, waits, token, owner, last_owner)
-    select u.part, u.id, t, u.parent_id, u.parent_execution, u.parent_event, u.watch,
-           u.execution_id, u.class, u.count, u.status % 3, case when u.status in (1, 2) then t end, u.waits::text[],
-           u.request, case when u.keep then p_worker end, case when u.request <> 0 then p_worker end
-      from unnest(p_part, p_id, p_execution_id, p_class, p_watch, p_parent_id, p_parent_execution, p_parent_event,
-                  p_request, p_status, p_keep, p_waits, p_count)
-           with ordinality u(part, id, execution_id, class, watch, parent_id, parent_execution, parent_event,
-                             request, status, keep, waits, count, n)
-     order by u.n
+    select p_part[u.n], u.id, t, p_parent_id[u.n], p_parent_execution[u.n], p_parent_event[u.n], p_watch[u.n],
+           p_execution_id[u.n], p_class[u.n], p_count[u.n], p_status[u.n] % 3,
+           case when p_status[u.n] in (1, 2) then t end, p_waits[u.n]::text[], p_request[u.n],
+           case when p_keep[u.n] then p_worker end, case when p_request[u.n] <> 0 then p_worker end
+      from unnest(p_id) with ordinality u(id, n)
     on conflict (part, instance_id) do nothing
     returning iid)
   select array_agg(iid order by iid) into live from created;
@@ -53,8 +50,8 @@ begin
   end if;
 
   insert into history (part, iid, execution, seq, count, token, events)
-  select u.part, u.iid, 1, 0, u.count, u.request, u.events
-    from unnest(p_part, live, p_count, p_request, p_events) u(part, iid, count, request, events)
+  select p_part[u.n], u.iid, 1, 0, p_count[u.n], p_request[u.n], p_events[u.n]
+    from unnest(live) with ordinality u(iid, n)
    where u.iid is not null;
   if 0 = any (p_request) then
     with queued as (
@@ -93,10 +90,13 @@ begin
   if sent.grant_iid is not null then
     return query select g.* from granted_v1(p_worker, sent.grant_part, sent.grant_iid, sent.grant_from, null) g;
   end if;
-  watched := (select array_agg(u.n) from unnest(p_watch, p_status, live) with ordinality u(watch, status, iid, n)
-               where u.watch and u.status in (1, 2) and u.iid is not null);
+  if true = any (p_watch) then
+    watched := (select array_agg(u.n) from unnest(p_watch, p_status, live) with ordinality u(watch, status, iid, n)
+                 where u.watch and u.status in (1, 2) and u.iid is not null);
+  end if;
   if ready is not null or sent.owners is not null or watched is not null then
     perform notify_listeners_v1(ready, sent.owners, (select array_agg(p_part[w] order by w) from unnest(watched) w),
-                                (select array_agg(live[w] order by w) from unnest(watched) w));
+                                (select array_agg(live[w] order by w) from unnest(watched) w),
+                                p_worker is not null);
   end if;
 end $$;

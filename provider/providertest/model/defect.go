@@ -132,6 +132,7 @@ const (
 	AbandonDropsMessages  Defect = "abandon-drops-messages"  // abandoning loses unread messages
 	ParkIgnored           Defect = "park-ignored"            // parked instances are granted
 	ResumeKeepsAttempts   Defect = "resume-keeps-attempts"   // resuming does not reset attempts
+	LateTakesStay         Defect = "late-takes-stay"         // what a dead worker's late call takes is held for ever
 	ResumeReleasesHeld    Defect = "resume-releases-held"    // resuming takes the lease from a holder
 )
 

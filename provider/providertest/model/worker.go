@@ -87,6 +87,7 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 			s.forget(b.Worker)
 		}
 	}
+	s.releaseUnknown()
 	if !s.broken(PulseFiresNothing) {
 		s.fireTimers()
 	}
@@ -133,6 +134,25 @@ func (s *Store) forget(id provider.WorkerID) {
 	for _, k := range s.work {
 		if (k.owner == id || s.broken(ReapTouchesAll)) && k.owner != 0 && !s.broken(ReapKeepsWork) {
 			s.releaseWork(k, s.now())
+		}
+	}
+}
+
+// releaseUnknown releases what calls have taken for workers that were forgotten meanwhile.
+func (s *Store) releaseUnknown() {
+	if s.broken(LateTakesStay) {
+		return
+	}
+	unknown := map[provider.WorkerID]bool{}
+	for _, i := range s.instances {
+		unknown[i.owner] = i.owner != 0 && s.workers[i.owner] == nil
+	}
+	for _, k := range s.work {
+		unknown[k.owner] = k.owner != 0 && s.workers[k.owner] == nil
+	}
+	for id, is := range unknown {
+		if is {
+			s.forget(id)
 		}
 	}
 }
