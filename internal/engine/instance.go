@@ -161,7 +161,7 @@ func (in *instance) messages(messages []provider.Message) []replay.Message {
 
 // message converts an inbox message to an input of a turn. One that cannot be read is logged and used up.
 func (e *Engine) message(instanceID string, m *provider.Message) replay.Message {
-	r := replay.Message{Order: m.Order, Execution: m.Execution}
+	r := replay.Message{Order: m.Order, Execution: m.Execution, At: m.At}
 	if m.Kind == provider.MessageTimerFired {
 		r.Event = &history.TimerFired{Scheduled: m.Event}
 		return r
@@ -221,7 +221,7 @@ func (in *instance) runTurn() {
 		}
 	}
 	watchdog := time.NewTimer(s.e.opts.TurnTimeout)
-	out, err := in.x.Turn(replay.Input{At: s.e.clock.now(), Messages: input, Watchdog: watchdog.C,
+	out, err := in.x.Turn(replay.Input{At: s.turnTime(input), Messages: input, Watchdog: watchdog.C,
 		Progress: func() { watchdog.Reset(s.e.opts.TurnTimeout) }})
 	watchdog.Stop()
 	switch {
@@ -232,6 +232,18 @@ func (in *instance) runTurn() {
 	default:
 		in.submit(out)
 	}
+}
+
+// turnTime is the time of a turn with these inputs: now, and not before any of them. The clock here lags the store's, so
+// a timer could otherwise seem to have fired early.
+func (s *session) turnTime(input []replay.Message) time.Time {
+	at := s.e.clock.now()
+	for _, m := range input {
+		if m.At.After(at) {
+			at = m.At
+		}
+	}
+	return at
 }
 
 // load rebuilds the execution from its history.

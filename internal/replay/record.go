@@ -13,6 +13,8 @@ type Message struct {
 	Order int64
 	// Token is the work item's lease of a local result.
 	Token int64
+	// At is when the message arrived or was due; zero for a local result.
+	At time.Time
 	// Execution it is for, 0 for any.
 	Execution int32
 	// Event is the event the message becomes: ActivityCompleted, ActivityFailed, TimerFired, ChildCompleted,
