@@ -17,9 +17,11 @@ func (x *Execution) Activity(name string, input history.Payload) *Future {
 	return x.schedule(&history.ActivityScheduled{Name: name, Input: input}, openActivity, name)
 }
 
-// Timer schedules a timer that fires d after the time of the turn. d below zero counts as zero.
+// Timer schedules a timer that fires d after the time of the turn, rounded up to the microseconds that stores keep. d
+// below zero counts as zero.
 func (x *Execution) Timer(d time.Duration) *Future {
-	return x.schedule(&history.TimerScheduled{FireAt: x.now.Add(max(d, 0))}, openTimer, "timer")
+	at := x.now.Add(max(d, 0) + time.Microsecond - 1).Truncate(time.Microsecond)
+	return x.schedule(&history.TimerScheduled{FireAt: at}, openTimer, "timer")
 }
 
 // Child schedules a sub-orchestration. An empty instance id is replaced by one derived from the parent's, its execution
