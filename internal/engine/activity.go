@@ -112,6 +112,7 @@ func (run *activityRun) finish(result history.Payload, failure *history.Failure)
 		ev = &history.ActivityFailed{Scheduled: run.key.Event, Failure: *failure}
 	}
 	var call *ackWorkCall
+	turn := false // to be run here, by a goroutine that has nothing else to do
 	s.mu.Lock()
 	s.slots++ // before the turn that follows, which may fill it
 	in := run.in
@@ -124,7 +125,9 @@ func (run *activityRun) finish(result history.Payload, failure *history.Failure)
 		s.cutShort(run)
 	case in != nil && (in.held || in.busy) && !in.dropped && in.execution == run.key.Execution:
 		in.finished = append(in.finished, replay.Message{Token: int64(run.token), Execution: run.key.Execution, Event: ev})
-		in.proceed()
+		if turn = in.hasInput(); turn {
+			in.occupy()
+		}
 	default:
 		call = s.newAckWork(run.key, run.token, ev)
 		if cached := s.instances[run.key.Ref]; cached != nil && !cached.busy && cached.x != nil {
@@ -144,6 +147,11 @@ func (run *activityRun) finish(result history.Payload, failure *history.Failure)
 	}
 	if s.work.maybe.Load() {
 		s.work.kick()
+	}
+	if turn && !s.e.adopt(in.runTurn) {
+		s.mu.Lock()
+		in.idle()
+		s.mu.Unlock()
 	}
 }
 

@@ -30,17 +30,28 @@ func newBatcher[T batchItem](e *Engine, flush func([]T)) *batcher[T] {
 
 // add queues an item. Its answer comes through the item itself; add does not block.
 func (b *batcher[T]) add(item T) {
-	b.mu.Lock()
-	b.queue = append(b.queue, item)
-	if b.active == flushers {
-		b.mu.Unlock()
-		return
-	}
-	b.active++
-	b.mu.Unlock()
-	if !b.e.spawn(b.run) {
+	if b.enqueue(item) && !b.e.spawn(b.run) {
 		b.abort()
 	}
+}
+
+// addHere is add for a goroutine of the engine that has nothing else to do: if a sender is wanted, it is the one.
+func (b *batcher[T]) addHere(item T) {
+	if b.enqueue(item) && !b.e.adopt(b.run) {
+		b.abort()
+	}
+}
+
+// enqueue queues an item and reports whether another sender is wanted.
+func (b *batcher[T]) enqueue(item T) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue = append(b.queue, item)
+	if b.active == flushers {
+		return false
+	}
+	b.active++
+	return true
 }
 
 // run flushes until nothing is queued.

@@ -238,7 +238,7 @@ func (in *instance) submit(out replay.Outcome) {
 	}
 	s.mu.Unlock()
 	c.item.Commit = p.commit
-	s.acks.add(c)
+	s.acks.addHere(c)
 }
 
 // flushAcks commits a group of turns, with a claim for the free slots if the queue may hold something.

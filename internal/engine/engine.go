@@ -231,6 +231,21 @@ func (e *Engine) spawn(f func()) bool {
 	return true
 }
 
+// adopt runs f on the calling goroutine, for which Stop then waits: within a step a hand-over to another goroutine costs
+// more than the work itself. It reports false, and does nothing, once the engine has stopped.
+func (e *Engine) adopt(f func()) bool {
+	e.mu.Lock()
+	if e.closed {
+		e.mu.Unlock()
+		return false
+	}
+	e.tasks.Add(1)
+	e.mu.Unlock()
+	defer e.tasks.Done()
+	f()
+	return true
+}
+
 // callTimeout bounds one try of a store call, so that a connection that has silently died does not hold it for ever.
 const callTimeout = 30 * time.Second
 

@@ -180,18 +180,28 @@ func (e *Engine) message(instanceID string, m *provider.Message) replay.Message 
 
 // proceed begins a turn if there is input for one. s.mu is held.
 func (in *instance) proceed() {
-	if in.held && !in.busy && len(in.pending)+len(in.finished) > 0 {
+	if in.hasInput() {
 		in.begin()
 	}
 }
 
+// hasInput reports whether a turn can and should be begun. s.mu is held.
+func (in *instance) hasInput() bool {
+	return in.held && !in.busy && len(in.pending)+len(in.finished) > 0
+}
+
 // begin runs a turn on a goroutine of its own. s.mu is held, the instance is not busy.
 func (in *instance) begin() {
-	in.busy = true
-	in.s.busy++
+	in.occupy()
 	if !in.s.e.spawn(in.runTurn) {
 		in.idle()
 	}
+}
+
+// occupy makes the instance busy; runTurn must follow. s.mu is held.
+func (in *instance) occupy() {
+	in.busy = true
+	in.s.busy++
 }
 
 // idle ends the busy state of an instance that is done with. s.mu is held.
