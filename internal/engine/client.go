@@ -230,7 +230,7 @@ func (e *Engine) startsFailed(s *session, calls []*startCall, err error) {
 
 // answered ends a start that the store has decided.
 func (c *startCall) answered(e *Engine, r *provider.AckResult) {
-	c.started <- startAnswer{status: r.Status}
+	defer func() { c.started <- startAnswer{status: r.Status} }() // when its first activities are running
 	if r.Status != provider.Applied {
 		c.giveUp()
 		return
