@@ -20,6 +20,7 @@ import (
 	"github.com/pawlrun/pawl"
 	"github.com/pawlrun/pawl/cli"
 	"github.com/pawlrun/pawl/internal/pgtest"
+	"github.com/pawlrun/pawl/internal/unprivileged"
 	"github.com/pawlrun/pawl/provider/sqlite"
 )
 
@@ -237,8 +238,8 @@ func TestPostgresSchemas(t *testing.T) {
 }
 
 func TestReadOnlyFile(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("root may write to every file")
+	if unprivileged.Rerun(t) {
+		return
 	}
 	store := filepath.Join(t.TempDir(), "store.db")
 	if _, stderr, code := run(t.Context(), nil, "migrate", "--store", store); code != 0 {

@@ -37,6 +37,7 @@ var rooms = []room{
 	{pattern: "internal/pgtest", modules: []string{"github.com/jackc/pgx/v5"}},
 	{pattern: "internal/metering", arrows: []string{"provider"}, modules: []string{"github.com/jackc/pgx/v5"}},
 	{pattern: "internal/wiretap"},
+	{pattern: "internal/unprivileged"},
 	{pattern: "internal/archtest"},
 	{pattern: "examples/internal/*", arrows: []string{".", "cli", "provider/sqlite"}},
 	{pattern: "examples/*", arrows: []string{".", "provider/sqlite", "examples/internal/*"}},

@@ -216,15 +216,7 @@ func (s *session) flushAckWorks(calls []*ackWorkCall) {
 	})
 	if err != nil {
 		s.claimedAlong(nil, req.ClaimWork)
-		if len(calls) == 1 || s.ctx.Err() != nil {
-			for _, c := range calls {
-				c.fail(err)
-			}
-			return
-		}
-		for i := range calls {
-			s.flushAckWorks(calls[i : i+1])
-		}
+		refused(calls, s.ctx.Err() != nil, err, s.flushAckWorks)
 		return
 	}
 	s.e.clock.observe(reply.Now)

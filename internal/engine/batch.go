@@ -78,6 +78,20 @@ func (b *batcher[T]) run() {
 	}
 }
 
+// refused deals with a call that failed as a whole: its items are sent one by one, so that a bad one does not cost the
+// others, unless there is just one or nothing can be sent any more.
+func refused[T batchItem](items []T, ended bool, err error, flush func([]T)) {
+	if len(items) > 1 && !ended {
+		for i := range items {
+			flush(items[i : i+1])
+		}
+		return
+	}
+	for _, item := range items {
+		item.fail(err)
+	}
+}
+
 // abort answers what is queued when the engine has stopped.
 func (b *batcher[T]) abort() {
 	b.mu.Lock()

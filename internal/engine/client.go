@@ -206,24 +206,17 @@ func (e *Engine) flushStartsOf(s *session, calls []*startCall) {
 
 // startsFailed decides what becomes of starts whose call failed.
 func (e *Engine) startsFailed(s *session, calls []*startCall, err error) {
-	switch {
-	case s != nil && s.ctx.Err() != nil && e.ctx.Err() == nil:
-		// The session is over, the start is not: the same execution id makes the repeat safe, wherever it runs.
-		for _, c := range calls {
-			c.giveUp()
-			if err := c.plain(); err != nil {
-				c.fail(err)
-			} else {
-				e.starts.add(c)
-			}
-		}
-	case len(calls) > 1 && e.ctx.Err() == nil:
-		for i := range calls { // one bad item must not cost the others
-			e.flushStartsOf(s, calls[i:i+1])
-		}
-	default:
-		for _, c := range calls {
+	if s == nil || s.ctx.Err() == nil || e.ctx.Err() != nil {
+		refused(calls, e.ctx.Err() != nil, err, func(calls []*startCall) { e.flushStartsOf(s, calls) })
+		return
+	}
+	// The session is over, the start is not: the same execution id makes the repeat safe, wherever it runs.
+	for _, c := range calls {
+		c.giveUp()
+		if err := c.plain(); err != nil {
 			c.fail(err)
+		} else {
+			e.starts.add(c)
 		}
 	}
 }
@@ -301,15 +294,7 @@ func (e *Engine) flushSends(calls []*sendCall) {
 		return err
 	})
 	if err != nil {
-		if len(calls) > 1 && e.ctx.Err() == nil {
-			for i := range calls {
-				e.flushSends(calls[i : i+1])
-			}
-			return
-		}
-		for _, c := range calls {
-			c.fail(err)
-		}
+		refused(calls, e.ctx.Err() != nil, err, e.flushSends)
 		return
 	}
 	for i, c := range calls {

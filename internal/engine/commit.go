@@ -256,15 +256,7 @@ func (s *session) flushAcks(calls []*ackCall) {
 	})
 	if err != nil {
 		s.claimedAlong(nil, req.ClaimWork)
-		if len(calls) == 1 || s.ctx.Err() != nil {
-			for _, c := range calls {
-				c.fail(err)
-			}
-			return
-		}
-		for i := range calls { // one bad item must not cost the others
-			s.flushAcks(calls[i : i+1])
-		}
+		refused(calls, s.ctx.Err() != nil, err, s.flushAcks)
 		return
 	}
 	s.e.clock.observe(reply.Now)

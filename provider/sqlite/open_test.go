@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/pawlrun/pawl/internal/unprivileged"
 	"github.com/pawlrun/pawl/provider"
 	"github.com/pawlrun/pawl/provider/sqlite"
 )
@@ -45,8 +46,8 @@ func TestOpenNamesWhatIsWrong(t *testing.T) {
 }
 
 func TestOpenReadOnly(t *testing.T) {
-	if os.Geteuid() == 0 {
-		t.Skip("nothing is read-only for root")
+	if unprivileged.Rerun(t) {
+		return
 	}
 	dir := t.TempDir()
 	path := filepath.Join(dir, "pawl.db")
