@@ -192,36 +192,6 @@ func (e *UnknownEventError) Error() string {
 	return fmt.Sprintf("history: unknown event type %q (written by a newer version?)", e.EventType)
 }
 
-// Append appends the JSON form of one event to dst: its members with "type" first.
-func Append(dst []byte, ev Event) ([]byte, error) {
-	body, err := json.Marshal(ev)
-	if err != nil {
-		return dst, fmt.Errorf("history: encode %s: %w", ev.Type(), err)
-	}
-	dst = append(dst, `{"type":"`...)
-	dst = append(dst, ev.Type()...)
-	dst = append(dst, '"')
-	if len(body) > 2 {
-		dst = append(dst, ',')
-	}
-	return append(dst, body[1:]...), nil
-}
-
-// Encode returns the JSON array of a turn's events.
-func Encode(events []Event) ([]byte, error) {
-	dst := []byte{'['}
-	var err error
-	for i, ev := range events {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		if dst, err = Append(dst, ev); err != nil {
-			return nil, err
-		}
-	}
-	return append(dst, ']'), nil
-}
-
 // Decode reads one event.
 func Decode(data []byte) (Event, error) {
 	var head struct {

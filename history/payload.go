@@ -1,8 +1,6 @@
 package history
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 )
@@ -24,29 +22,7 @@ func (p Payload) IsZero() bool { return p.Encoding == "" }
 func (p Payload) Size() int { return len(p.Data) }
 
 // MarshalJSON implements json.Marshaler.
-func (p Payload) MarshalJSON() ([]byte, error) {
-	if p.IsZero() {
-		return []byte("null"), nil
-	}
-	name, err := json.Marshal(p.Encoding)
-	if err != nil {
-		return nil, err
-	}
-	var b bytes.Buffer
-	b.Grow(len(p.Data) + len(name) + 8)
-	b.WriteByte('{')
-	b.Write(name)
-	b.WriteByte(':')
-	if p.Encoding == EncodingJSON {
-		b.Write(p.Data)
-	} else {
-		b.WriteByte('"')
-		b.WriteString(base64.StdEncoding.EncodeToString(p.Data))
-		b.WriteByte('"')
-	}
-	b.WriteByte('}')
-	return b.Bytes(), nil
-}
+func (p Payload) MarshalJSON() ([]byte, error) { return p.append(make([]byte, 0, len(p.Data)+16)) }
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (p *Payload) UnmarshalJSON(data []byte) error {

@@ -27,11 +27,14 @@ type activityRun struct {
 }
 
 // launch starts activities that have their slot. s.mu is held.
-func (s *session) launch(runs []*activityRun) {
+func (s *session) launch(runs []*activityRun, by *carrier) {
 	for _, run := range runs {
 		s.runs[run.key] = run
 		run.ctx, run.cancel = context.WithCancel(s.workCtx)
-		go run.run() // waited for by drain through s.runs, but not beyond the activity's own willingness to end
+		// Waited for by drain through s.runs, but not beyond the activity's own willingness to end.
+		if !by.offer(run.run) {
+			s.e.crew.run(run.run)
+		}
 	}
 }
 
@@ -69,7 +72,7 @@ func (s *session) launchClaimed(items []provider.WorkItem, n int) {
 			in.local[run.key.Event] = run
 		}
 	}
-	s.launch(runs)
+	s.launch(runs, nil)
 	s.mu.Unlock()
 	s.release(n - len(runs))
 }
@@ -88,7 +91,7 @@ func (s *session) cutShort(run *activityRun) {
 }
 
 // run executes the activity and delivers its result.
-func (run *activityRun) run() {
+func (run *activityRun) run(c *carrier) {
 	var result history.Payload
 	failure := &history.Failure{Kind: history.FailureGoexit, Source: run.activity.Name,
 		Message: "the activity ended its goroutine with runtime.Goexit (testing.T.FailNow does)"}
@@ -96,14 +99,14 @@ func (run *activityRun) run() {
 		if r := recover(); r != nil {
 			failure = &history.Failure{Kind: history.FailurePanic, Source: run.activity.Name, Message: fmt.Sprint(r), Type: fmt.Sprintf("%T", r), Stack: string(debug.Stack())}
 		}
-		run.finish(result, failure)
+		run.finish(c, result, failure)
 	}()
 	info := ActivityInfo{InstanceID: run.instanceID, Execution: run.key.Execution, Event: run.key.Event, Name: run.activity.Name, Attempt: run.attempt}
 	result, failure = run.activity.Run(run.ctx, info, run.payload)
 }
 
 // finish hands the result to the instance if it is held here, else to the store.
-func (run *activityRun) finish(result history.Payload, failure *history.Failure) {
+func (run *activityRun) finish(c *carrier, result history.Payload, failure *history.Failure) {
 	s := run.s
 	stopped := failure != nil && run.s.workCtx.Err() != nil
 	run.cancel()
@@ -148,7 +151,7 @@ func (run *activityRun) finish(result history.Payload, failure *history.Failure)
 	if s.work.maybe.Load() {
 		s.work.kick()
 	}
-	if turn && !s.e.adopt(in.runTurn) {
+	if turn && !s.e.adopt(c, in.runTurn) {
 		s.mu.Lock()
 		in.idle()
 		s.mu.Unlock()
@@ -199,7 +202,7 @@ func (s *session) record(calls []*ackWorkCall) {
 }
 
 // flushAckWorks records a group of results.
-func (s *session) flushAckWorks(calls []*ackWorkCall) {
+func (s *session) flushAckWorks(calls []*ackWorkCall, _ *carrier) {
 	req := &provider.AckWorkRequest{Worker: s.worker, Serves: s.e.orchClasses}
 	take := s.serves()
 	for _, c := range calls {

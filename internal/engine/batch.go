@@ -17,27 +17,27 @@ type batchItem interface {
 // is queued, up to the limits. Alone, that is one item at once; under load, groups grow by themselves.
 type batcher[T batchItem] struct {
 	e     *Engine
-	flush func([]T)
+	flush func([]T, *carrier)
 
 	mu     sync.Mutex
 	queue  []T
 	active int
 }
 
-func newBatcher[T batchItem](e *Engine, flush func([]T)) *batcher[T] {
+func newBatcher[T batchItem](e *Engine, flush func([]T, *carrier)) *batcher[T] {
 	return &batcher[T]{e: e, flush: flush}
 }
 
 // add queues an item. Its answer comes through the item itself; add does not block.
 func (b *batcher[T]) add(item T) {
-	if b.enqueue(item) && !b.e.spawn(b.run) {
+	if b.enqueue(item) && !b.e.enlist(b.run) {
 		b.abort()
 	}
 }
 
 // addHere is add for a goroutine of the engine that has nothing else to do: if a sender is wanted, it is the one.
-func (b *batcher[T]) addHere(item T) {
-	if b.enqueue(item) && !b.e.adopt(b.run) {
+func (b *batcher[T]) addHere(c *carrier, item T) {
+	if b.enqueue(item) && !b.e.adopt(c, b.run) {
 		b.abort()
 	}
 }
@@ -54,8 +54,9 @@ func (b *batcher[T]) enqueue(item T) bool {
 	return true
 }
 
-// run flushes until nothing is queued.
-func (b *batcher[T]) run() {
+// run flushes until nothing is queued. What a lone item leads to is offered to the carrier; if it accepts, whatever has
+// been queued meanwhile gets another sender.
+func (b *batcher[T]) run(c *carrier) {
 	for {
 		b.mu.Lock()
 		if len(b.queue) == 0 {
@@ -74,16 +75,38 @@ func (b *batcher[T]) run() {
 		group := b.queue[:n:n]
 		b.queue = b.queue[n:]
 		b.mu.Unlock()
-		b.flush(group)
+		if n > 1 {
+			b.flush(group, nil)
+			continue
+		}
+		b.flush(group, c)
+		if c != nil && c.next != nil {
+			b.handOver()
+			return
+		}
+	}
+}
+
+// handOver ends a sender, in favour of another if one is wanted.
+func (b *batcher[T]) handOver() {
+	b.mu.Lock()
+	if len(b.queue) == 0 {
+		b.active--
+		b.mu.Unlock()
+		return
+	}
+	b.mu.Unlock()
+	if !b.e.enlist(b.run) {
+		b.abort()
 	}
 }
 
 // refused deals with a call that failed as a whole: its items are sent one by one, so that a bad one does not cost the
 // others, unless there is just one or nothing can be sent any more.
-func refused[T batchItem](items []T, ended bool, err error, flush func([]T)) {
+func refused[T batchItem](items []T, ended bool, err error, flush func([]T, *carrier)) {
 	if len(items) > 1 && !ended {
 		for i := range items {
-			flush(items[i : i+1])
+			flush(items[i:i+1], nil)
 		}
 		return
 	}

@@ -157,19 +157,19 @@ func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *histor
 }
 
 // flushStarts creates a group of instances.
-func (e *Engine) flushStarts(calls []*startCall) {
+func (e *Engine) flushStarts(calls []*startCall, by *carrier) {
 	// A call speaks for one worker; a group can span two sessions only while one replaces the other.
 	for len(calls) > 0 {
 		n := 1
 		for n < len(calls) && calls[n].s == calls[0].s {
 			n++
 		}
-		e.flushStartsOf(calls[0].s, calls[:n:n])
+		e.flushStartsOf(calls[0].s, calls[:n:n], by)
 		calls = calls[n:]
 	}
 }
 
-func (e *Engine) flushStartsOf(s *session, calls []*startCall) {
+func (e *Engine) flushStartsOf(s *session, calls []*startCall, by *carrier) {
 	req := &provider.StartRequest{}
 	for _, c := range calls {
 		req.Items = append(req.Items, c.item)
@@ -192,7 +192,7 @@ func (e *Engine) flushStartsOf(s *session, calls []*startCall) {
 	}
 	e.clock.observe(reply.Now)
 	for i, c := range calls {
-		c.answered(e, &reply.Results[i])
+		c.answered(e, &reply.Results[i], by)
 	}
 	for i := range reply.Granted {
 		for _, c := range calls {
@@ -207,7 +207,7 @@ func (e *Engine) flushStartsOf(s *session, calls []*startCall) {
 // startsFailed decides what becomes of starts whose call failed.
 func (e *Engine) startsFailed(s *session, calls []*startCall, err error) {
 	if s == nil || s.ctx.Err() == nil || e.ctx.Err() != nil {
-		refused(calls, e.ctx.Err() != nil, err, func(calls []*startCall) { e.flushStartsOf(s, calls) })
+		refused(calls, e.ctx.Err() != nil, err, func(calls []*startCall, by *carrier) { e.flushStartsOf(s, calls, by) })
 		return
 	}
 	// The session is over, the start is not: the same execution id makes the repeat safe, wherever it runs.
@@ -222,7 +222,7 @@ func (e *Engine) startsFailed(s *session, calls []*startCall, err error) {
 }
 
 // answered ends a start that the store has decided.
-func (c *startCall) answered(e *Engine, r *provider.AckResult) {
+func (c *startCall) answered(e *Engine, r *provider.AckResult, by *carrier) {
 	defer func() { c.started <- startAnswer{status: r.Status} }() // when its first activities are running
 	if r.Status != provider.Applied {
 		c.giveUp()
@@ -248,7 +248,7 @@ func (c *startCall) answered(e *Engine, r *provider.AckResult) {
 		in.dropped = true
 	}
 	s.mu.Unlock()
-	(&ackCall{in: in, plan: c.plan}).applied(r)
+	(&ackCall{in: in, plan: c.plan}).applied(r, by)
 }
 
 // sendCall is one message in the batcher.
@@ -281,7 +281,7 @@ func (e *Engine) Raise(ctx context.Context, instanceID, name, messageID string, 
 
 // flushSends sends a group of messages. Two batchers' calls may overtake each other, so a sender that does not wait
 // for its answer has no order promised; Raise waits.
-func (e *Engine) flushSends(calls []*sendCall) {
+func (e *Engine) flushSends(calls []*sendCall, _ *carrier) {
 	messages := make([]provider.NewMessage, len(calls))
 	for i, c := range calls {
 		messages[i] = c.message

@@ -216,20 +216,20 @@ type ackCall struct {
 func (c *ackCall) bytes() int { return c.plan.bytes() }
 
 // submit hands a turn's outcome to the ack batcher. The instance is busy.
-func (in *instance) submit(out replay.Outcome) {
+func (in *instance) submit(c *carrier, out replay.Outcome) {
 	p, err := in.newPlan(&out, in.x.Started())
 	if err != nil {
 		in.giveBack(err)
 		return
 	}
-	c := &ackCall{in: in, plan: p, item: provider.AckItem{Ref: in.Ref, Execution: in.execution, Seq: in.nextSeq, Token: in.token}}
+	call := &ackCall{in: in, plan: p, item: provider.AckItem{Ref: in.Ref, Execution: in.execution, Seq: in.nextSeq, Token: in.token}}
 	s := in.s
 	s.mu.Lock()
 	for _, m := range out.Consumed {
 		if m.Order != 0 {
-			c.item.Consumed = append(c.item.Consumed, m.Order)
+			call.item.Consumed = append(call.item.Consumed, m.Order)
 		} else {
-			c.item.Finished = append(c.item.Finished, provider.FinishedWork{Event: in.workKey(m).Event, Token: provider.Token(m.Token)})
+			call.item.Finished = append(call.item.Finished, provider.FinishedWork{Event: in.workKey(m).Event, Token: provider.Token(m.Token)})
 		}
 	}
 	if out.Status == replay.Running {
@@ -237,12 +237,12 @@ func (in *instance) submit(out replay.Outcome) {
 		p.commit.Keep = !s.e.opts.Unfused && len(p.launch)+len(in.local)+len(in.finished) > 0
 	}
 	s.mu.Unlock()
-	c.item.Commit = p.commit
-	s.acks.addHere(c)
+	call.item.Commit = p.commit
+	s.acks.addHere(c, call)
 }
 
 // flushAcks commits a group of turns, with a claim for the free slots if the queue may hold something.
-func (s *session) flushAcks(calls []*ackCall) {
+func (s *session) flushAcks(calls []*ackCall, by *carrier) {
 	req := &provider.AckRequest{Worker: s.worker, Serves: s.e.orchClasses}
 	for _, c := range calls {
 		req.Items = append(req.Items, c.item)
@@ -263,7 +263,7 @@ func (s *session) flushAcks(calls []*ackCall) {
 	s.claimedAlong(reply.Work, req.ClaimWork)
 	for i, c := range calls {
 		if r := &reply.Results[i]; r.Status == provider.Applied {
-			c.applied(r)
+			c.applied(r, by)
 		} else {
 			c.fenced()
 		}
@@ -306,7 +306,7 @@ func (c *ackCall) fail(err error) {
 }
 
 // applied moves the instance to the state the store is in now.
-func (c *ackCall) applied(r *provider.AckResult) {
+func (c *ackCall) applied(r *provider.AckResult, by *carrier) {
 	in, p, s := c.in, c.plan, c.in.s
 	if p.commit.Status.Terminal() || p.commit.Status == provider.StatusContinuedAsNew {
 		in.discard()
@@ -344,7 +344,7 @@ func (c *ackCall) applied(r *provider.AckResult) {
 			orphans = in.orphans()
 		}
 	}
-	s.launch(p.launch)
+	s.launch(p.launch, by)
 	regrant := in.regrant
 	in.regrant = nil
 	s.settle(in, p, again, regrant)

@@ -110,6 +110,7 @@ type Engine struct {
 	closed  bool          // no goroutine may start any more
 	done    chan struct{} // closed when Stop has done its work
 	tasks   sync.WaitGroup
+	crew    crew
 }
 
 // New makes an engine. It does no I/O.
@@ -202,6 +203,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	e.closed = true
 	e.mu.Unlock()
 	e.tasks.Wait()
+	e.crew.close()
 	e.waiters.closeAll()
 	return err
 }
@@ -222,27 +224,40 @@ func (e *Engine) stopping() bool {
 
 // spawn runs f on a goroutine that Stop waits for. It reports false, and does nothing, once the engine has stopped.
 func (e *Engine) spawn(f func()) bool {
+	return e.enlist(func(*carrier) { f() })
+}
+
+// enlist is spawn for what can tell its goroutine what to do next. For that Stop does not wait.
+func (e *Engine) enlist(f func(*carrier)) bool {
+	if !e.join() {
+		return false
+	}
+	e.crew.run(func(c *carrier) {
+		defer e.tasks.Done()
+		f(c)
+	})
+	return true
+}
+
+// join adds one to the tasks that Stop waits for. It reports false once the engine has stopped.
+func (e *Engine) join() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {
 		return false
 	}
-	e.tasks.Go(f)
+	e.tasks.Add(1)
 	return true
 }
 
 // adopt runs f on the calling goroutine, for which Stop then waits: within a step a hand-over to another goroutine costs
 // more than the work itself. It reports false, and does nothing, once the engine has stopped.
-func (e *Engine) adopt(f func()) bool {
-	e.mu.Lock()
-	if e.closed {
-		e.mu.Unlock()
+func (e *Engine) adopt(c *carrier, f func(*carrier)) bool {
+	if !e.join() {
 		return false
 	}
-	e.tasks.Add(1)
-	e.mu.Unlock()
 	defer e.tasks.Done()
-	f()
+	f(c)
 	return true
 }
 
@@ -290,4 +305,5 @@ func (e *Engine) Close() {
 	e.closed = true
 	e.mu.Unlock()
 	e.tasks.Wait()
+	e.crew.close()
 }

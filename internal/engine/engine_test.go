@@ -112,7 +112,7 @@ func TestBatcherBounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := New(model.New(model.Options{}).Open(), options(t))
 		got := make(chan []*item, 1000)
-		b := newBatcher(e, func(group []*item) {
+		b := newBatcher(e, func(group []*item, _ *carrier) {
 			tick := time.NewTimer(time.Second) // others queue up meanwhile
 			<-tick.C
 			got <- group

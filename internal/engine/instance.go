@@ -193,7 +193,7 @@ func (in *instance) hasInput() bool {
 // begin runs a turn on a goroutine of its own. s.mu is held, the instance is not busy.
 func (in *instance) begin() {
 	in.occupy()
-	if !in.s.e.spawn(in.runTurn) {
+	if !in.s.e.enlist(in.runTurn) {
 		in.idle()
 	}
 }
@@ -217,7 +217,7 @@ func (in *instance) rest() {
 }
 
 // runTurn runs one turn and hands its outcome to the ack batcher.
-func (in *instance) runTurn() {
+func (in *instance) runTurn(c *carrier) {
 	s := in.s
 	s.mu.Lock()
 	input := slices.Concat(in.finished, in.pending)
@@ -240,7 +240,7 @@ func (in *instance) runTurn() {
 	case out.Divergence != nil:
 		in.park(divergenceReason(out.Divergence))
 	default:
-		in.submit(out)
+		in.submit(c, out)
 	}
 }
 

@@ -255,7 +255,7 @@ func (c readCall) bytes() int { return len(c) }
 func (c readCall) fail(error) {}
 
 // flushReads reads instances that are waited for and has the ends of those still running notified.
-func (e *Engine) flushReads(calls []readCall) {
+func (e *Engine) flushReads(calls []readCall, _ *carrier) {
 	ids := make([]string, len(calls))
 	for i, c := range calls {
 		ids[i] = string(c)

@@ -1,12 +1,10 @@
 package replay
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -62,7 +60,6 @@ type Execution struct {
 	out Outcome
 
 	// The hand-over.
-	goid     atomic.Uint64
 	foreign  atomic.Bool
 	dead     atomic.Bool
 	begun    bool
@@ -187,7 +184,6 @@ func (x *Execution) Close(giveUp <-chan time.Time) bool {
 
 // coroutine is the goroutine orchestration code runs on.
 func (x *Execution) coroutine() {
-	x.goid.Store(goroutineID())
 	returned := false
 	var result history.Payload
 	var err error
@@ -280,9 +276,9 @@ func (x *Execution) enter() {
 }
 
 // park hands control back to Turn and returns with the next one. It refuses strangers: another goroutine that parks
-// would silently become the coroutine. Asking who calls costs some 10 us, so it is asked only here.
+// would silently become the coroutine.
 func (x *Execution) park() error {
-	if goroutineID() != x.goid.Load() {
+	if !onCoroutine() {
 		x.foreign.Store(true)
 		return ErrForeignGoroutine
 	}
@@ -299,17 +295,4 @@ func (x *Execution) park() error {
 func (x *Execution) stop() {
 	x.dead.Store(true)
 	runtime.Goexit()
-}
-
-// goroutineID reads the current goroutine's number from the header of its stack trace, the only place the runtime shows
-// it.
-func goroutineID() uint64 {
-	var buf [40]byte
-	b := buf[:runtime.Stack(buf[:], false)]
-	b = bytes.TrimPrefix(b, []byte("goroutine "))
-	if i := bytes.IndexByte(b, ' '); i > 0 {
-		b = b[:i]
-	}
-	id, _ := strconv.ParseUint(string(b), 10, 64)
-	return id
 }
