@@ -1,10 +1,18 @@
 package engine
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
-// flushers is how many calls of one kind may be under way at a time. Two keep one connection busy while the other's
-// commit is flushed; more only add latency (docs/adr/0003-one-call-per-step.md).
-const flushers = 2
+// How many calls of one kind may be under way at a time (docs/adr/0009-senders.md). One does for a crowd: what comes while it is
+// under way makes up the next, and larger calls cost less for each item. A second one is for those who would wait for
+// long without making a crowd: a few callers, or a server that is far away.
+const (
+	maxSenders = 2
+	crowd      = 4 // items under way
+	longCall   = 2 * time.Millisecond
+)
 
 // batchItem is what a batcher can bound and answer.
 type batchItem interface {
@@ -19,9 +27,11 @@ type batcher[T batchItem] struct {
 	e     *Engine
 	flush func([]T, *carrier)
 
-	mu     sync.Mutex
-	queue  []T
-	active int
+	mu       sync.Mutex
+	queue    []T
+	senders  int
+	underWay int       // items in calls
+	sent     time.Time // when the last call began
 }
 
 func newBatcher[T batchItem](e *Engine, flush func([]T, *carrier)) *batcher[T] {
@@ -47,33 +57,37 @@ func (b *batcher[T]) enqueue(item T) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.queue = append(b.queue, item)
-	if b.active == flushers {
+	if b.senders > 0 && (b.senders == maxSenders || b.underWay >= crowd && time.Since(b.sent) < longCall) {
 		return false
 	}
-	b.active++
+	b.senders++
 	return true
 }
 
 // run flushes until nothing is queued. What a lone item leads to is offered to the carrier; if it accepts, whatever has
 // been queued meanwhile gets another sender.
 func (b *batcher[T]) run(c *carrier) {
+	n := 0
 	for {
+		b.e.crew.letOthersRun()
 		b.mu.Lock()
+		b.underWay -= n
 		if len(b.queue) == 0 {
-			b.active--
+			b.senders--
 			b.mu.Unlock()
 			return
 		}
-		n, size := 0, 0
-		for n < len(b.queue) && n < b.e.opts.MaxBatch {
+		size := 0
+		for n = 0; n < len(b.queue) && n < b.e.opts.MaxBatch; n++ {
 			size += b.queue[n].bytes()
 			if n > 0 && size > b.e.opts.MaxBatchBytes {
 				break
 			}
-			n++
 		}
 		group := b.queue[:n:n]
 		b.queue = b.queue[n:]
+		b.underWay += n
+		b.sent = time.Now()
 		b.mu.Unlock()
 		if n > 1 {
 			b.flush(group, nil)
@@ -81,17 +95,18 @@ func (b *batcher[T]) run(c *carrier) {
 		}
 		b.flush(group, c)
 		if c != nil && c.next != nil {
-			b.handOver()
+			b.handOver(n)
 			return
 		}
 	}
 }
 
 // handOver ends a sender, in favour of another if one is wanted.
-func (b *batcher[T]) handOver() {
+func (b *batcher[T]) handOver(sent int) {
 	b.mu.Lock()
+	b.underWay -= sent
 	if len(b.queue) == 0 {
-		b.active--
+		b.senders--
 		b.mu.Unlock()
 		return
 	}
@@ -120,7 +135,7 @@ func (b *batcher[T]) abort() {
 	b.mu.Lock()
 	queue := b.queue
 	b.queue = nil
-	b.active--
+	b.senders--
 	b.mu.Unlock()
 	for _, item := range queue {
 		item.fail(ErrStopped)

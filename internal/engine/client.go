@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,11 +128,12 @@ func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *histor
 		c.giveUp()
 		return false, err
 	}
-	watchdog := time.NewTimer(min(e.opts.TurnTimeout, time.Second))
+	watchdog := e.watchdogs.start(min(e.opts.TurnTimeout, time.Second))
 	expire := context.AfterFunc(ctx, func() { watchdog.Reset(0) })
 	out, err := in.x.Turn(replay.Input{At: started.StartedAt, Fresh: true, Watchdog: watchdog.C}) // a cap on the whole turn: a caller waits
-	expire()
-	watchdog.Stop()
+	if expire() && err == nil {
+		e.watchdogs.stop(watchdog)
+	}
 	if err == nil && out.Divergence != nil {
 		err = fmt.Errorf("first turn diverged: %s", out.Divergence.Actual)
 	}
@@ -170,7 +172,7 @@ func (e *Engine) flushStarts(calls []*startCall, by *carrier) {
 }
 
 func (e *Engine) flushStartsOf(s *session, calls []*startCall, by *carrier) {
-	req := &provider.StartRequest{}
+	req := &provider.StartRequest{Items: make([]provider.StartItem, 0, len(calls))}
 	for _, c := range calls {
 		req.Items = append(req.Items, c.item)
 	}
@@ -346,7 +348,7 @@ type Waiter struct {
 // waiters are those who wait in this process.
 type waiters struct {
 	mu         sync.Mutex
-	byInstance map[string]map[*Waiter]struct{}
+	byInstance map[string][]*Waiter
 	closed     bool
 }
 
@@ -360,12 +362,7 @@ func (e *Engine) Watch(instanceID string, marked bool) *Waiter {
 		close(w.done)
 		return w
 	}
-	m := e.waiters.byInstance[instanceID]
-	if m == nil {
-		m = map[*Waiter]struct{}{}
-		e.waiters.byInstance[instanceID] = m
-	}
-	m[w] = struct{}{}
+	e.waiters.byInstance[instanceID] = append(e.waiters.byInstance[instanceID], w)
 	return w
 }
 
@@ -374,10 +371,11 @@ func (w *Waiter) Close() {
 	ws := &w.e.waiters
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	m := ws.byInstance[w.id]
-	delete(m, w)
-	if len(m) == 0 {
+	rest := slices.DeleteFunc(ws.byInstance[w.id], func(other *Waiter) bool { return other == w })
+	if len(rest) == 0 {
 		delete(ws.byInstance, w.id)
+	} else {
+		ws.byInstance[w.id] = rest
 	}
 }
 
@@ -422,7 +420,7 @@ func (w *Waiter) result() (*Outcome, bool, error) {
 func (ws *waiters) complete(id string, o *Outcome) {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
-	for w := range ws.byInstance[id] {
+	for _, w := range ws.byInstance[id] {
 		w.outcome = o
 		close(w.done)
 	}
@@ -457,8 +455,8 @@ func (ws *waiters) closeAll() {
 	ws.mu.Lock()
 	defer ws.mu.Unlock()
 	ws.closed = true
-	for _, m := range ws.byInstance {
-		for w := range m {
+	for _, waiting := range ws.byInstance {
+		for _, w := range waiting {
 			close(w.done)
 		}
 	}

@@ -243,7 +243,7 @@ func (in *instance) submit(c *carrier, out replay.Outcome) {
 
 // flushAcks commits a group of turns, with a claim for the free slots if the queue may hold something.
 func (s *session) flushAcks(calls []*ackCall, by *carrier) {
-	req := &provider.AckRequest{Worker: s.worker, Serves: s.e.orchClasses}
+	req := &provider.AckRequest{Worker: s.worker, Serves: s.e.orchClasses, Items: make([]provider.AckItem, 0, len(calls))}
 	for _, c := range calls {
 		req.Items = append(req.Items, c.item)
 	}

@@ -1,6 +1,10 @@
 package engine
 
-import "sync"
+import (
+	"runtime"
+	"sync"
+	"sync/atomic"
+)
 
 // carrier is a goroutine of the engine that learns from what it runs what to run next. A lone step stays on one
 // goroutine that way: the one that reads the answer to a commit runs the activity the commit has leased, and then the
@@ -24,14 +28,25 @@ const maxIdle = 64
 
 // crew keeps goroutines that have nothing to do: the stack of a new one has to grow first, several times.
 type crew struct {
+	active atomic.Int32 // goroutines that are running something
+
 	mu     sync.Mutex
 	idle   []chan func(*carrier)
 	closed bool
 	parked sync.WaitGroup
 }
 
+// letOthersRun lets those of the crew go first that can run: what they come up with goes into the same call. It does not
+// wait for any.
+func (c *crew) letOthersRun() {
+	if c.active.Load() > 1 {
+		runtime.Gosched()
+	}
+}
+
 // run runs f on a goroutine of its own.
 func (c *crew) run(f func(*carrier)) {
+	c.active.Add(1)
 	c.mu.Lock()
 	if n := len(c.idle); n > 0 {
 		idle := c.idle[n-1]
@@ -48,8 +63,9 @@ func (c *crew) run(f func(*carrier)) {
 func (c *crew) work(f func(*carrier)) {
 	me := carrier{next: f}
 	defer func() {
+		c.active.Add(-1)
 		if me.next != nil { // user code has ended this goroutine, by Goexit
-			go c.work(me.next)
+			c.run(me.next)
 		}
 	}()
 	wake := make(chan func(*carrier), 1)
@@ -65,6 +81,7 @@ func (c *crew) work(f func(*carrier)) {
 		me.next = <-wake
 		c.parked.Done()
 		if me.next == nil {
+			c.active.Add(1) // as if it had not parked
 			return
 		}
 	}
@@ -77,6 +94,7 @@ func (c *crew) park(wake chan func(*carrier)) bool {
 	if c.closed || len(c.idle) == maxIdle {
 		return false
 	}
+	c.active.Add(-1)
 	c.parked.Add(1)
 	c.idle = append(c.idle, wake)
 	return true

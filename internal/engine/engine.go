@@ -95,6 +95,7 @@ type Engine struct {
 	classes        classCache
 	clock          clock
 	waiters        waiters
+	watchdogs      watchdogs
 
 	starts *batcher[*startCall]
 	sends  *batcher[*sendCall]
@@ -118,7 +119,7 @@ func New(store provider.Provider, opts Options) *Engine {
 	e := &Engine{store: store, opts: opts, log: opts.Logger, classes: classCache{ids: map[provider.Class]provider.ClassID{}}}
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.done = make(chan struct{})
-	e.waiters.byInstance = map[string]map[*Waiter]struct{}{}
+	e.waiters.byInstance = map[string][]*Waiter{}
 	e.starts = newBatcher(e, e.flushStarts)
 	e.sends = newBatcher(e, e.flushSends)
 	e.reads = newBatcher(e, e.flushReads)
@@ -224,10 +225,17 @@ func (e *Engine) stopping() bool {
 
 // spawn runs f on a goroutine that Stop waits for. It reports false, and does nothing, once the engine has stopped.
 func (e *Engine) spawn(f func()) bool {
-	return e.enlist(func(*carrier) { f() })
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return false
+	}
+	e.tasks.Go(f)
+	return true
 }
 
-// enlist is spawn for what can tell its goroutine what to do next. For that Stop does not wait.
+// enlist is spawn for what is part of a step: its goroutine is one of the crew, which can be told what to do next. For
+// that Stop does not wait.
 func (e *Engine) enlist(f func(*carrier)) bool {
 	if !e.join() {
 		return false

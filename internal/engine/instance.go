@@ -230,10 +230,12 @@ func (in *instance) runTurn(c *carrier) {
 			return
 		}
 	}
-	watchdog := time.NewTimer(s.e.opts.TurnTimeout)
+	watchdog := s.e.watchdogs.start(s.e.opts.TurnTimeout)
 	out, err := in.x.Turn(replay.Input{At: s.turnTime(input), Messages: input, Watchdog: watchdog.C,
 		Progress: func() { watchdog.Reset(s.e.opts.TurnTimeout) }})
-	watchdog.Stop()
+	if err == nil { // code that is stuck may still reset it
+		s.e.watchdogs.stop(watchdog)
+	}
 	switch {
 	case err != nil:
 		in.giveBack(err)

@@ -69,6 +69,9 @@ func (x *Execution) schedule(ev history.Event, kind openKind, name string) *Futu
 		x.append(ev)
 	}
 	if kind == openWait {
+		if x.waits == nil {
+			x.waits = map[string][]*Future{}
+		}
 		x.waits[name] = append(x.waits[name], f)
 	} else {
 		x.open[f.event] = f
