@@ -2,6 +2,7 @@ package history
 
 import (
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,51 @@ func TestEncodeRefuses(t *testing.T) {
 		got, err := Append([]byte("before"), ev)
 		if err == nil || string(got) != "before" {
 			t.Errorf("%s: %q, %v; want an error and nothing appended", ev.Type(), got, err)
+		}
+	}
+}
+
+// TestPlainEventsAreReadByHand pins that what Append writes by hand is what decodePlain reads.
+func TestPlainEventsAreReadByHand(t *testing.T) {
+	value := Payload{Encoding: EncodingJSON, Data: json.RawMessage(`{"a":["]}",{"b":"\\"}]}`)}
+	at := time.Date(2026, 2, 3, 4, 5, 6, 789_000_000, time.UTC)
+	events := []Event{
+		&ExecutionStarted{Name: "n", ExecutionID: "x", Input: value, StartedAt: at}, &ExecutionStarted{Name: "n", Version: "1", ExecutionID: "x", StartedAt: at},
+		&TurnStarted{At: at}, &ActivityScheduled{Name: "n", Input: value}, &ActivityScheduled{Name: "n"},
+		&ActivityCompleted{Scheduled: 7, Result: value}, &TimerFired{Scheduled: 7}, &ExecutionCompleted{Result: value}, &ExecutionCompleted{},
+	}
+	turn, err := Encode(events)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, ok := elements(turn)
+	if !ok || len(raw) != len(events) {
+		t.Fatalf("%s is split into %d (%v)", turn, len(raw), ok)
+	}
+	for i, ev := range events {
+		if got := decodePlain(raw[i]); !reflect.DeepEqual(got, ev) {
+			t.Errorf("%s reads as %+v", raw[i], got)
+		}
+	}
+	for _, other := range []string{`[]`, `[ ]`, `[1]`, `[{}]`, `[{},{}]`, `[{} ,{}]`, `[{}`, `{}`, `[{}]]`, `[{},]`, `[{"a":"]`} {
+		var want []json.RawMessage
+		valid := json.Unmarshal([]byte(other), &want) == nil
+		if got, ok := elements([]byte(other)); ok && (!valid || len(got) != len(want)) {
+			t.Errorf("%s is split into %q", other, got)
+		}
+	}
+}
+
+func BenchmarkDecodeTurn(b *testing.B) {
+	value := Payload{Encoding: EncodingJSON, Data: json.RawMessage(`{"name":"Ada","greeting":"Hello"}`)}
+	turn, err := Encode([]Event{&ActivityCompleted{Scheduled: 3, Result: value}, &TurnStarted{At: time.Now()}, &ActivityScheduled{Name: "greet", Input: value}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := DecodeTurn(turn); err != nil {
+			b.Fatal(err)
 		}
 	}
 }

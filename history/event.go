@@ -7,7 +7,6 @@
 package history
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -190,39 +189,4 @@ type UnknownEventError struct{ EventType string }
 // Error implements error.
 func (e *UnknownEventError) Error() string {
 	return fmt.Sprintf("history: unknown event type %q (written by a newer version?)", e.EventType)
-}
-
-// Decode reads one event.
-func Decode(data []byte) (Event, error) {
-	var head struct {
-		Type string `json:"type"`
-	}
-	if err := json.Unmarshal(data, &head); err != nil {
-		return nil, fmt.Errorf("history: %w", err)
-	}
-	ev := newEvent(head.Type)
-	if ev == nil {
-		return nil, &UnknownEventError{head.Type}
-	}
-	if err := json.Unmarshal(data, ev); err != nil {
-		return nil, fmt.Errorf("history: decode %s: %w", head.Type, err)
-	}
-	return ev, nil
-}
-
-// DecodeTurn reads the JSON array of a turn's events.
-func DecodeTurn(data []byte) ([]Event, error) {
-	var raw []json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return nil, fmt.Errorf("history: %w", err)
-	}
-	events := make([]Event, len(raw))
-	for i, r := range raw {
-		ev, err := Decode(r)
-		if err != nil {
-			return nil, err
-		}
-		events[i] = ev
-	}
-	return events, nil
 }

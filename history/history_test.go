@@ -115,7 +115,15 @@ func FuzzDecode(f *testing.F) {
 		}
 		f.Add(line)
 	}
+	f.Add([]byte(`{"type":"TimerFired","scheduled":1,"scheduled":2}`))
+	f.Add([]byte(`{"type":"ActivityScheduled","name":"a","input":{"json": [1, "]"] }}`))
+	f.Add([]byte(`{"type":"ActivityScheduled","name":"\u0041","input":{"json":"}\""}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
+		if plain := decodePlain(data); plain != nil {
+			if full, err := decodeReflected(data); err != nil || !reflect.DeepEqual(plain, full) {
+				t.Fatalf("%s reads as %+v by hand and as %+v (%v) by encoding/json", data, plain, full, err)
+			}
+		}
 		ev, err := Decode(data)
 		if err != nil {
 			return
