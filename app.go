@@ -37,9 +37,6 @@ type Options struct {
 	// MaxAttempts is how often a turn or an activity may be begun without an outcome (its process died, its code hung)
 	// before it is quarantined: an activity then fails with ErrQuarantined, an instance is parked. Default: 10.
 	MaxAttempts int
-	// Unfused makes every operation a call of its own (start, fetch, ack, fetch work, ack work) instead of one call per
-	// step. It is slower and exists for comparison.
-	Unfused bool
 }
 
 // withDefaults returns the options with defaults filled in, or what is wrong with them.
@@ -154,7 +151,7 @@ func (a *App) Start(ctx context.Context) error {
 	e := engine.New(a.store, engine.Options{
 		Logger: o.Logger, Name: o.Name, Slots: o.MaxActivities, MaxInstances: o.MaxTurns, CacheBytes: o.CacheBytes,
 		PulseInterval: o.PulseInterval, TTL: o.TTL, TurnTimeout: o.TurnTimeout, MaxAttempts: int32(o.MaxAttempts),
-		Unfused: o.Unfused, MaxBatch: maxBatch, MaxBatchBytes: maxBatchBytes, FailureOf: recordFailure,
+		MaxBatch: maxBatch, MaxBatchBytes: maxBatchBytes, FailureOf: recordFailure,
 	})
 	err := e.Start(ctx, a.registry.orchestrations, a.registry.activities)
 	a.mu.Lock()

@@ -60,8 +60,9 @@ func replayWithoutCache(w *world) {
 	}
 }
 
-func unfused(w *world) {
-	opts := pawl.Options{Unfused: true}
+// oneSlot: what finds no free slot goes through the queue.
+func oneSlot(w *world) {
+	opts := pawl.Options{MaxActivities: 1}
 	app := w.app(&opts, orchestration(incrementTwenty), orchestration(sumOfSquares), orchestration(family), activity(increment), activity(square))
 	if got := result(w, start(w, app, incrementTwenty, 1, "seq")); got != 21 {
 		w.Fatalf("got %d", got)
@@ -77,7 +78,7 @@ func unfused(w *world) {
 // abandonedActivity: the context of an activity ends when its instance has ended without it, also when the activity came
 // here by the queue.
 func abandonedActivity(w *world) {
-	for _, opts := range []pawl.Options{{}, {Unfused: true}} {
+	for _, opts := range []pawl.Options{{MaxActivities: 2}, {MaxActivities: 1}} {
 		begun, ended := make(chan struct{}), make(chan struct{})
 		endless := func(ctx context.Context, _ string) (string, error) {
 			close(begun)
@@ -86,12 +87,13 @@ func abandonedActivity(w *world) {
 			return "", ctx.Err()
 		}
 		orch := func(o *pawl.Context, _ string) (string, error) {
+			pawl.ActivityByName[string](o, "greet", "first") // takes the only slot, so that the other is queued
 			slow := pawl.ActivityByName[string](o, "endless", "")
 			_, err := pawl.Select(slow, pawl.Event[string](o, "go"))
 			return "done", err
 		}
-		id := fmt.Sprint("abandon-", opts.Unfused)
-		app := w.app(&opts, orchestration(orch, pawl.Name(id)), activity(endless, pawl.Name("endless")))
+		id := fmt.Sprint("abandon-", opts.MaxActivities)
+		app := w.app(&opts, orchestration(orch, pawl.Name(id)), activity(endless, pawl.Name("endless")), activity(greet))
 		run, err := pawl.StartByName[string](w.ctx, app, id, "", &pawl.StartOptions{InstanceID: id})
 		if err != nil {
 			w.Fatal(err)

@@ -36,7 +36,7 @@ var scenarios = []scenario{
 	{name: "roles apart", run: rolesApart},
 	{name: "replay after restart", run: replayAfterRestart},
 	{name: "replay without cache", run: replayWithoutCache},
-	{name: "unfused", run: unfused},
+	{name: "one slot", run: oneSlot},
 	{name: "abandoned activity is cancelled", run: abandonedActivity},
 	{name: "stop drains", run: stopDrains},
 	{name: "stop cuts short", run: stopCutsShort},

@@ -392,7 +392,8 @@ type AckRequest struct {
 	Items  []AckItem
 	// Serves are the orchestration classes the caller can run: limits NewMessage.Take.
 	Serves []ClassID
-	// ClaimWork asks for up to this many queued work items of WorkClasses in the same commit, under ClaimRequest.
+	// ClaimWork asks for up to this many queued work items of WorkClasses in the same commit, under ClaimRequest. An
+	// instance that is committed without Keep and goes on stays held if it is the instance of one of them.
 	ClaimWork    int
 	WorkClasses  []ClassID
 	ClaimRequest Token

@@ -115,7 +115,8 @@ func (run *activityRun) finish(c *carrier, result history.Payload, failure *hist
 		ev = &history.ActivityFailed{Scheduled: run.key.Event, Failure: *failure}
 	}
 	var call *ackWorkCall
-	turn := false // to be run here, by a goroutine that has nothing else to do
+	turn := false     // to be run here, by a goroutine that has nothing else to do
+	recorded := false // by a commit that will come, and claims along
 	s.mu.Lock()
 	s.slots++ // before the turn that follows, which may fill it
 	in := run.in
@@ -127,6 +128,7 @@ func (run *activityRun) finish(c *carrier, result history.Payload, failure *hist
 	case stopped:
 		s.cutShort(run)
 	case in != nil && (in.held || in.busy) && !in.dropped && in.execution == run.key.Execution:
+		recorded = true
 		in.finished = append(in.finished, replay.Message{Token: int64(run.token), Execution: run.key.Execution, Event: ev})
 		if turn = in.hasInput(); turn {
 			in.occupy()
@@ -147,8 +149,7 @@ func (run *activityRun) finish(c *carrier, result history.Payload, failure *hist
 	s.mu.Unlock()
 	if call != nil {
 		s.record([]*ackWorkCall{call})
-	}
-	if s.work.maybe.Load() {
+	} else if !recorded && s.work.maybe.Load() {
 		s.work.kick()
 	}
 	if turn && !s.e.adopt(c, in.runTurn) {
@@ -181,7 +182,7 @@ func (s *session) newAckWork(key provider.WorkKey, token provider.Token, ev hist
 	if err != nil {
 		body, _ = history.Append(nil, &history.ActivityFailed{Scheduled: key.Event, Failure: history.Failure{Kind: history.FailureBadPayload, Message: err.Error()}})
 	}
-	return &ackWorkCall{s: s, item: provider.AckWorkItem{WorkKey: key, Token: token, Request: provider.NewToken(), Body: body, Take: !s.e.opts.Unfused}}
+	return &ackWorkCall{s: s, item: provider.AckWorkItem{WorkKey: key, Token: token, Request: provider.NewToken(), Body: body, Take: true}}
 }
 
 func (c *ackWorkCall) bytes() int { return len(c.item.Body) }
@@ -226,9 +227,6 @@ func (s *session) flushAckWorks(calls []*ackWorkCall, _ *carrier) {
 	s.claimedAlong(reply.Work, req.ClaimWork)
 	for i := range reply.Granted {
 		s.grant(&reply.Granted[i])
-	}
-	if s.e.opts.Unfused {
-		s.orch.kick()
 	}
 	s.recorded(len(calls))
 }

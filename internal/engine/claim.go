@@ -17,6 +17,7 @@ const fetchMax = 128
 type claimer struct {
 	wake  chan struct{}
 	maybe atomic.Bool
+	force atomic.Bool // of the loop that claims work: not to be left to a commit
 }
 
 func (c *claimer) init() { c.wake = make(chan struct{}, 1) }
@@ -110,9 +111,16 @@ func (s *session) claimWork() {
 	}
 }
 
+// fetchWork fills free slots. While a turn or a commit is under way it leaves that to the commit, which claims along the
+// way; when none is left it is woken again.
 func (s *session) fetchWork() {
+	force := s.work.force.Swap(false)
 	for len(s.e.workClasses) > 0 {
 		s.mu.Lock()
+		if s.busy > 0 && !force {
+			s.mu.Unlock()
+			return
+		}
 		n := s.reserveForClaim()
 		s.mu.Unlock()
 		if n == 0 {
@@ -146,11 +154,11 @@ func (s *session) fetchWork() {
 // claimAlong decides about the claim of queued work that a commit makes along the way: none unless the queue may hold
 // some and slots are free. claimedAlong must follow.
 func (s *session) claimAlong() (n int, request provider.Token) {
-	if s.e.opts.Unfused || len(s.e.workClasses) == 0 || !s.work.maybe.Load() {
+	if len(s.e.workClasses) == 0 || !s.work.maybe.Load() {
 		return 0, 0
 	}
 	s.mu.Lock()
-	n = s.reserveForClaim()
+	n = s.reserve(fetchMax) // all: what is queued has waited longer than what happens here meanwhile
 	s.mu.Unlock()
 	if n > 0 {
 		s.work.maybe.Store(false) // a kick from now on is news

@@ -111,7 +111,7 @@ func (c *startCall) plain() error {
 func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *history.ExecutionStarted) (bool, error) {
 	s := e.current()
 	o := e.orchestrations[c.item.Class]
-	if s == nil || o == nil || e.opts.Unfused {
+	if s == nil || o == nil {
 		return false, nil
 	}
 	s.mu.Lock()

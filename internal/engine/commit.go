@@ -93,10 +93,7 @@ func (in *instance) planWork(p *plan, out *replay.Outcome) error {
 		}
 	}
 	s.mu.Lock()
-	slots := 0
-	if !s.e.opts.Unfused {
-		slots = s.reserve(local)
-	}
+	slots := s.reserve(local)
 	s.mu.Unlock()
 	for i, a := range out.Activities {
 		input, err := a.Event.Input.MarshalJSON()
@@ -160,7 +157,7 @@ func (in *instance) planEnd(p *plan, out *replay.Outcome, started *history.Execu
 		return
 	}
 	p.commit.Messages = append(p.commit.Messages, provider.NewMessage{Target: parent.InstanceID, Kind: provider.MessageChildDone,
-		Execution: parent.Execution, ID: started.ExecutionID, Body: body, Take: !in.s.e.opts.Unfused})
+		Execution: parent.Execution, ID: started.ExecutionID, Body: body, Take: true})
 	p.notified = true
 }
 
@@ -175,7 +172,7 @@ func (in *instance) planChildren(p *plan, out *replay.Outcome) error {
 	if err != nil {
 		return err
 	}
-	lease := !s.e.opts.Unfused && s.serves()
+	lease := s.serves()
 	s.mu.Lock()
 	room := s.e.opts.MaxInstances - s.busy
 	s.mu.Unlock()
@@ -211,6 +208,8 @@ type ackCall struct {
 	in   *instance
 	plan *plan
 	item provider.AckItem
+	// claimed: the call has brought queued work of the instance, which holds it.
+	claimed bool
 }
 
 func (c *ackCall) bytes() int { return c.plan.bytes() }
@@ -234,7 +233,7 @@ func (in *instance) submit(c *carrier, out replay.Outcome) {
 	}
 	if out.Status == replay.Running {
 		// In flight here, beyond the results this commit records: running, or finished and not yet given to a turn.
-		p.commit.Keep = !s.e.opts.Unfused && len(p.launch)+len(in.local)+len(in.finished) > 0
+		p.commit.Keep = len(p.launch)+len(in.local)+len(in.finished) > 0
 	}
 	s.mu.Unlock()
 	call.item.Commit = p.commit
@@ -261,7 +260,12 @@ func (s *session) flushAcks(calls []*ackCall, by *carrier) {
 	}
 	s.e.clock.observe(reply.Now)
 	s.claimedAlong(reply.Work, req.ClaimWork)
+	holds := make(map[provider.Ref]bool, len(reply.Work))
+	for i := range reply.Work {
+		holds[reply.Work[i].Ref] = true
+	}
 	for i, c := range calls {
+		c.claimed = holds[c.in.Ref] // read before the instance can be another's
 		if r := &reply.Results[i]; r.Status == provider.Applied {
 			c.applied(r, by)
 		} else {
@@ -317,7 +321,7 @@ func (c *ackCall) applied(r *provider.AckResult, by *carrier) {
 	in.given = nil
 	in.token, in.nextSeq = p.commit.Request, in.nextSeq+p.commit.EventCount
 	unread := in.unread(p.commit.Request, r.Messages)
-	in.held = p.commit.Keep || len(unread) > 0
+	in.held = p.commit.Keep || c.claimed || len(unread) > 0
 	in.pending = in.messages(unread)
 	in.size += int64(len(p.commit.Events))
 	var orphans []*ackWorkCall

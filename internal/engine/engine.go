@@ -70,8 +70,6 @@ type Options struct {
 	TurnTimeout time.Duration
 	// MaxAttempts is how often an item is tried without an outcome before it is quarantined.
 	MaxAttempts int32
-	// Unfused runs every operation as a call of its own, as the system Pawl descends from did; for comparison only.
-	Unfused bool
 	// MaxBatch bounds the items of one call, MaxBatchBytes their payload bytes.
 	MaxBatch      int
 	MaxBatchBytes int

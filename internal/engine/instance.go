@@ -219,6 +219,7 @@ func (in *instance) rest() {
 // runTurn runs one turn and hands its outcome to the ack batcher.
 func (in *instance) runTurn(c *carrier) {
 	s := in.s
+	s.e.crew.letOthersRun() // results that are just coming belong into this turn
 	s.mu.Lock()
 	input := slices.Concat(in.finished, in.pending)
 	in.given, in.finished, in.pending = in.finished, nil, nil
@@ -369,6 +370,9 @@ func (in *instance) giveBack(err error) {
 func (in *instance) leave(a provider.AbandonedInstance) {
 	in.s.abandon(a)
 	in.drop()
+	if in.s.work.maybe.Load() {
+		in.s.work.kick() // the commit that did not come would have claimed along
+	}
 }
 
 // abandon gives an instance back. If the store cannot be reached the lease ends with the session.

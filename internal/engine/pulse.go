@@ -106,6 +106,7 @@ func (s *session) pulse(ctx context.Context) error {
 		s.orch.kick()
 	}
 	if reply.WorkReady {
+		s.work.force.Store(true) // code that does not come back must not keep the queue waiting
 		s.work.kick()
 	}
 	if !reply.NextTimer.IsZero() && reply.NextTimer.Sub(e.clock.now()) < 2*e.opts.PulseInterval {

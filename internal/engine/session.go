@@ -201,6 +201,9 @@ func (s *session) unbusy(n int) {
 	if s.orch.maybe.Load() && s.busy < s.e.opts.MaxInstances {
 		s.orch.kick() // there was no room for what is ready
 	}
+	if s.busy == 0 && s.slots > 0 && s.work.maybe.Load() {
+		s.work.kick() // no commit is left that would claim along
+	}
 }
 
 // release gives slots back and looks for work to fill them with.

@@ -84,7 +84,7 @@ func New(instanceID string, execution int32, recorded []history.Event, fn Functi
 	x := &Execution{
 		fn: fn, failureOf: failureOf, instanceID: instanceID, execution: execution, started: started,
 		recorded: recorded[1:], next: 1, now: started.StartedAt,
-		open: map[int32]*Future{},
+		open:   map[int32]*Future{},
 		resume: make(chan struct{}), parked: make(chan struct{}), exited: make(chan struct{}), stuck: make(chan struct{}),
 	}
 	x.seen.seed(started.SeenMessages)

@@ -21,6 +21,7 @@ var workCases = []Case{
 	{"work/cancelled", []string{"W7", "W5", "A6"}, workCancelled},
 	{"work/scheduled-and-cancelled-at-once", []string{"W7"}, workScheduledAndCancelled},
 	{"work/claimed-with-ack", []string{"W9", "C2"}, workClaimedWithAck},
+	{"work/claimed-with-own-commit", []string{"W15"}, workClaimedWithOwnCommit},
 	{"work/claimed-with-result", []string{"W9"}, workClaimedWithResult},
 	{"work/result-grants-instance", []string{"W10", "W11"}, workResultGrants},
 	{"work/result-does-not-grant", []string{"W10", "C2"}, workResultDoesNotGrant},
@@ -257,6 +258,44 @@ func workClaimedWithAck(f *fixture) {
 	equal(f, "W9", "work left", len(f.fetchWork(other, 10)), 1)
 	equal(f, "W9", "result of claimed work", f.finishWork(w, got[0].WorkKey, got[0].Token), provider.Applied)
 	equal(f, "W9", "claimed when none is left", len(claim(2, f.job)), 0)
+}
+
+func workClaimedWithOwnCommit(f *fixture) {
+	w, other := f.worker(), f.worker()
+	l := f.granted(w, "a")
+	scheduled := f.turn(2, func(c *provider.Commit) {
+		c.Keep = true
+		c.Work = []provider.NewWork{f.work(l.NextSeq, true), f.work(l.NextSeq+1, false)}
+	})
+	f.ack(l, scheduled)
+	// The result of the leased item is recorded; the queued one is claimed along the way, and holds the instance.
+	turn := f.turn(1, nil)
+	req := &provider.AckRequest{Worker: w, Items: []provider.AckItem{l.item(turn)}, ClaimWork: 1, WorkClasses: []provider.ClassID{f.job},
+		ClaimRequest: provider.NewToken()}
+	req.Items[0].Finished = []provider.FinishedWork{{Event: l.NextSeq - 2, Token: scheduled.Request}}
+	for range 2 { // the call and a repeat
+		r, err := f.p.AckOrchestrationItems(f.ctx, req)
+		f.ok("W9", err)
+		equal(f, "A1", "status", r.Results[0].Status, provider.Applied)
+		equal(f, "W9", "claimed", len(r.Work), 1)
+	}
+	l.advance(turn)
+	f.send(event("a", "x", "1"))
+	f.fetchNone("W15", other, "the instance is held with the work claimed")
+	st := f.state("a")
+	equal(f, "W15", "owner", st.Worker, w)
+
+	// The last result, under the token of that commit; a claim that brings nothing of the instance does not hold it.
+	f.scheduled(other, "b", 1)
+	last := f.turn(1, func(c *provider.Commit) { c.Waits = []string{"y"} })
+	req2 := &provider.AckRequest{Worker: w, Items: []provider.AckItem{l.item(last)}, ClaimWork: 5, WorkClasses: []provider.ClassID{f.job},
+		ClaimRequest: provider.NewToken()}
+	req2.Items[0].Finished = []provider.FinishedWork{{Event: scheduled.EventCount, Token: req.ClaimRequest}}
+	r, err := f.p.AckOrchestrationItems(f.ctx, req2)
+	f.ok("W15", err)
+	equal(f, "W15", "status under the token of the commit", r.Results[0].Status, provider.Applied)
+	equal(f, "W9", "claimed of another instance", len(r.Work), 1)
+	equal(f, "W15", "owner after a claim of other instances' work", f.state("a").Worker, 0)
 }
 
 func workClaimedWithResult(f *fixture) {

@@ -119,6 +119,7 @@ var clauses = []Clause{
 	{"W12", "Results for one instance may come several in one call; each is stored, and at most one grants it."},
 	{"W13", "The result for an ended instance or an earlier execution is Gone; the item is removed."},
 	{"W14", "Results are answered each for itself: one that is Gone does not keep the others from being applied."},
+	{"W15", "An instance that is committed without Keep and goes on stays held under the commit's request if ClaimWork brings an item of it; otherwise a claim holds no instance."},
 
 	// B: abandon and park
 	{"B1", "An abandoned instance is free at once under a token nobody knows, and ready again after Delay, not before, with what it had unread."},

@@ -146,6 +146,7 @@ var modelMutants = []mutant{
 	broken(model.WorkDeliveredTwice, "work/exclusive-and-max", "W2", "work/disjoint-among-many", "W2"),
 	broken(model.NewestWorkFirst, "work/oldest-first", "W3"),
 	broken(model.WorkMaxIgnored, "work/exclusive-and-max", "W2", "work/claimed-with-ack", "W9"),
+	broken(model.ClaimHoldsNothing, "work/claimed-with-own-commit", "W15"),
 	broken(model.WorkClassesIgnored, "class/work-filtered", "C2"),
 	broken(model.WorkDelayIgnored, "abandon/work-after-delay", "B6"),
 	broken(model.WorkAttemptNotCounted, "work/queued-by-commit", "W8"),

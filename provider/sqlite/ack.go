@@ -33,6 +33,7 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 		b.finish()
 		// A call that applied something did not run before, so nothing can be claimed under its request yet.
 		b.reply.Work = t.claimWork(req.Worker, req.ClaimRequest, req.WorkClasses, req.ClaimWork, len(b.applied) > 0)
+		b.holdClaimed(b.reply.Work)
 		reply = b.reply
 	})
 	if err != nil {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pawlrun/pawl/provider"
@@ -157,6 +158,19 @@ func (b *batch) names(row int64) bool {
 		}
 	}
 	return false
+}
+
+// holdClaimed keeps the instances of this call's commits of which it has claimed work.
+func (b *batch) holdClaimed(work []provider.WorkItem) {
+	for _, c := range b.applied {
+		if c.i.owner != 0 || !c.i.running() || c.commit.Next != nil {
+			continue
+		}
+		if slices.ContainsFunc(work, func(w provider.WorkItem) bool { return w.Row == c.i.row }) {
+			b.t.exec(keepInstance, b.worker, c.i.row)
+			c.i.owner = b.worker
+		}
+	}
 }
 
 const keepInstance = `UPDATE instance SET owner = ? WHERE id = ?`

@@ -88,7 +88,18 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	}
 	c.finish(reply)
 	reply.Work = s.claimWork(req.Worker, req.ClaimRequest, req.ClaimWork, req.WorkClasses)
+	c.holdClaimed(reply.Work)
 	return reply, nil
+}
+
+// holdClaimed keeps the instances of the call's commits of which work was claimed.
+func (c *commit) holdClaimed(work []provider.WorkItem) {
+	for _, it := range c.items {
+		mine := slices.ContainsFunc(work, func(w provider.WorkItem) bool { return w.Ref == it.i.Ref })
+		if mine && !it.repeated && !it.i.status.Terminal() && !c.s.broken(ClaimHoldsNothing) {
+			it.i.owner = c.worker
+		}
+	}
 }
 
 // verdict is what an ack item deserves.

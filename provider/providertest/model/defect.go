@@ -109,6 +109,7 @@ const (
 	NewestWorkFirst           Defect = "newest-work-first"            // work is last in, first out
 	WorkMaxIgnored            Defect = "work-max-ignored"             // work fetches grant more than Max
 	WorkClassesIgnored        Defect = "work-classes-ignored"         // work of any class is granted
+	ClaimHoldsNothing         Defect = "claim-holds-nothing"          // work claimed along with a commit does not hold its instance
 	WorkDelayIgnored          Defect = "work-delay-ignored"           // abandoned work is back at once
 	WorkTokenUnchecked        Defect = "work-token-unchecked"         // a result needs no lease
 	ReleasedWorkTokenAccepted Defect = "released-work-token-accepted" // a result is applied to queued work under its last token
