@@ -46,8 +46,9 @@ type Provider interface {
 	// AckOrchestrationItems commits the outcome of turns: the checkpoint. See AckRequest.
 	AckOrchestrationItems(ctx context.Context, req *AckRequest) (*AckReply, error)
 
-	// FetchWorkItems leases queued activity work items of the given classes, oldest first.
-	FetchWorkItems(ctx context.Context, req *FetchWorkRequest) ([]WorkItem, error)
+	// FetchWorkItems leases queued activity work items of the given classes, oldest first, and with them those of their
+	// instances that are free: the caller then needs no other call to go on with their results. See FetchWorkRequest.
+	FetchWorkItems(ctx context.Context, req *FetchWorkRequest) (*FetchWorkReply, error)
 
 	// AckWorkItems records results of work items by a process that need not own their instances.
 	AckWorkItems(ctx context.Context, req *AckWorkRequest) (*AckReply, error)
@@ -263,13 +264,15 @@ type OrchestrationItem struct {
 	Class       ClassID
 	NextSeq     int32 // number of the next event to be written: with Token and Execution, the fence
 	Token       Token
-	Attempt     int32 // grants since the last committed turn, this one included
+	// Attempt counts the grants since the last committed turn, this one included. Grants that come with a fetch of work
+	// are not counted: what is tried is the work.
+	Attempt int32
 	// Held marks an instance the worker held already under Token. Messages are then all it can use, not only the new
 	// ones, read under the lock of the instance: a commit that is under way elsewhere either has not read the inbox
 	// yet, or the item carries its token.
 	Held bool
-	// HistoryOmitted is set when the store sent no history because this worker was the last owner. A worker that has
-	// dropped its cache asks ReadHistory.
+	// HistoryOmitted is set when the store sent no history because this worker was the last owner, or because none fits
+	// the bound (see FetchWorkReply). A worker that has dropped its cache asks ReadHistory.
 	HistoryOmitted bool
 	History        []Turn
 	// Messages holds the unread messages that can be used now, in order: engine messages, and external events with a
@@ -393,7 +396,8 @@ type AckRequest struct {
 	// Serves are the orchestration classes the caller can run: limits NewMessage.Take.
 	Serves []ClassID
 	// ClaimWork asks for up to this many queued work items of WorkClasses in the same commit, under ClaimRequest. An
-	// instance that is committed without Keep and goes on stays held if it is the instance of one of them.
+	// instance that is committed without Keep and goes on stays held if it is the instance of one of them. Other instances
+	// are not granted with it, as a fetch of work would.
 	ClaimWork    int
 	WorkClasses  []ClassID
 	ClaimRequest Token
@@ -437,6 +441,20 @@ type FetchWorkRequest struct {
 	Classes []ClassID
 	Max     int
 	Sleep   bool // as in FetchRequest
+	// Serves are the orchestration classes the caller can run. The instance of an item is granted with it, under Request,
+	// if it is free, running that execution, not parked and of such a class; never one that another call has locked. It
+	// is to be held while the item is in flight, and goes on with its result.
+	Serves []ClassID
+}
+
+// FetchWorkReply answers a fetch of work.
+type FetchWorkReply struct {
+	Work []WorkItem
+	// Granted are instances of the items, each once. Such a grant counts no attempt, for no turn is tried yet: there is
+	// none to undo (see AbandonedInstance.UndoAttempt). Its history is left out if the worker committed the last turn, and
+	// bounded otherwise: the latest turns, at most MaxGrantTurns and about MaxGrantBytes of them, which may be none. What
+	// is missing before them is to be read.
+	Granted []OrchestrationItem
 }
 
 // AckWorkItem is the result of one work item.
@@ -573,6 +591,3 @@ type ListQuery struct {
 	// Before continues a listing: the Cursor of its last row.
 	Before string
 }
-
-// MaxMessages is how many unread messages of one name a grant returns at most.
-const MaxMessages = 256

@@ -83,10 +83,12 @@ func (r *recorder) FetchOrchestrationItems(ctx context.Context, req *provider.Fe
 }
 
 // FetchWorkItems implements provider.Provider.
-func (r *recorder) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
-	items, err := r.Provider.FetchWorkItems(ctx, req)
-	r.learn(nil, items)
-	return items, err
+func (r *recorder) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
+	reply, err := r.Provider.FetchWorkItems(ctx, req)
+	if err == nil {
+		r.learn(reply.Granted, reply.Work)
+	}
+	return reply, err
 }
 
 // AckOrchestrationItems implements provider.Provider.

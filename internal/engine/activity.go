@@ -38,51 +38,92 @@ func (s *session) launch(runs []*activityRun, by *carrier) {
 	}
 }
 
-// launchClaimed starts the items of a claim for which n slots were reserved and gives the other slots back.
-func (s *session) launchClaimed(items []provider.WorkItem, n int) {
-	var runs []*activityRun
-	for i := range items {
-		item := &items[i]
-		run := &activityRun{s: s, key: item.WorkKey, instanceID: item.InstanceID, token: item.Token, attempt: item.Attempt, activity: s.e.activities[item.Class]}
-		err := json.Unmarshal(item.Input, &run.payload)
-		switch {
-		case run.activity == nil:
-			err = fmt.Errorf("class %d is not registered here", item.Class)
-		case item.Attempt > s.e.opts.MaxAttempts:
-			s.refuse(run, history.Failure{Kind: history.FailureQuarantined, Source: run.activity.Name,
-				Message: fmt.Sprintf("begun %d times without an outcome: it may crash or hang its process", item.Attempt-1)})
-			continue
-		}
-		if err != nil {
-			s.refuse(run, history.Failure{Kind: history.FailureBadPayload, Message: err.Error()})
-			continue
-		}
-		runs = append(runs, run)
-	}
+// launchClaimed starts the items of a claim for which n slots were reserved and gives the other slots back. granted are
+// the instances that came with them.
+func (s *session) launchClaimed(items []provider.WorkItem, granted []provider.OrchestrationItem, n int) {
+	runs, refused := s.runsOf(items)
 	s.mu.Lock()
 	if s.draining { // came too late
 		for _, run := range runs {
 			s.cutShort(run)
 		}
-		runs = nil
+		s.mu.Unlock()
+		s.release(n)
+		for i := range granted {
+			s.abandon(provider.AbandonedInstance{Ref: granted[i].Ref, Token: granted[i].Token})
+		}
+		s.refuse(refused)
+		return
+	}
+	for i := range granted {
+		s.hold(&granted[i])
 	}
 	for _, run := range runs {
-		if in := s.instances[run.key.Ref]; in != nil && in.held && in.execution == run.key.Execution {
+		if in := s.heldFor(run.key); in != nil {
 			run.in = in
 			in.local[run.key.Event] = run
 		}
 	}
 	s.launch(runs, nil)
+	for i := range granted {
+		// What is not to be run is no reason to hold it. The result that says so asks for it anew, and that counts as an
+		// attempt: a turn that crashes its process must not be tried for ever.
+		if in := s.instances[granted[i].Ref]; in != nil && in.held && !in.busy {
+			if len(in.local) == 0 {
+				in.letGo()
+			} else {
+				in.proceed()
+			}
+		}
+	}
 	s.mu.Unlock()
 	s.release(n - len(runs))
+	s.refuse(refused)
 }
 
-// refuse records the failure of an activity that is not to be run.
-func (s *session) refuse(run *activityRun, f history.Failure) {
+// runsOf makes runs of claimed items, and results of those that are not to be run.
+func (s *session) runsOf(items []provider.WorkItem) (runs []*activityRun, refused []*ackWorkCall) {
+	for i := range items {
+		item := &items[i]
+		run := &activityRun{s: s, key: item.WorkKey, instanceID: item.InstanceID, token: item.Token, attempt: item.Attempt, activity: s.e.activities[item.Class]}
+		err := json.Unmarshal(item.Input, &run.payload)
+		var f history.Failure
+		switch {
+		case run.activity == nil:
+			f = history.Failure{Kind: history.FailureBadPayload, Message: fmt.Sprintf("class %d is not registered here", item.Class)}
+		case item.Attempt > s.e.opts.MaxAttempts:
+			f = history.Failure{Kind: history.FailureQuarantined, Source: run.activity.Name,
+				Message: fmt.Sprintf("begun %d times without an outcome: it may crash or hang its process", item.Attempt-1)}
+		case err != nil:
+			f = history.Failure{Kind: history.FailureBadPayload, Message: err.Error()}
+		default:
+			runs = append(runs, run)
+			continue
+		}
+		refused = append(refused, s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: f}))
+	}
+	return runs, refused
+}
+
+// heldFor returns the instance of a work item if it is held here in the execution of the item, or is about to be, else
+// nil. s.mu is held.
+func (s *session) heldFor(key provider.WorkKey) *instance {
+	in := s.instances[key.Ref]
+	if in == nil || in.execution != key.Execution || !in.held && !in.heldAgain(key.Execution) {
+		return nil
+	}
+	return in
+}
+
+// refuse records the results of activities that are not to be run.
+func (s *session) refuse(calls []*ackWorkCall) {
+	if len(calls) == 0 {
+		return
+	}
 	s.mu.Lock()
-	s.busy++
+	s.busy += len(calls)
 	s.mu.Unlock()
-	s.record([]*ackWorkCall{s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: f})})
+	s.record(calls)
 }
 
 // cutShort notes an activity that a drain has ended: that is no outcome, it runs again elsewhere. s.mu is held.
@@ -122,6 +163,8 @@ func (run *activityRun) finish(c *carrier, result history.Payload, failure *hist
 	in := run.in
 	if in != nil {
 		delete(in.local, run.key.Event)
+	} else {
+		in = s.heldFor(run.key) // granted since
 	}
 	switch {
 	case run.void:
@@ -136,7 +179,7 @@ func (run *activityRun) finish(c *carrier, result history.Payload, failure *hist
 	default:
 		call = s.newAckWork(run.key, run.token, ev)
 		if cached := s.instances[run.key.Ref]; cached != nil && !cached.busy && cached.x != nil {
-			call.item.CachedExecution, call.item.CachedSeq = cached.execution, cached.nextSeq
+			call.item.CachedExecution, call.item.CachedSeq = cached.execution, cached.x.Known()
 		}
 	}
 	if s.runs[run.key] == run {
@@ -211,7 +254,7 @@ func (s *session) flushAckWorks(calls []*ackWorkCall, _ *carrier) {
 		item.Take = item.Take && take
 		req.Items = append(req.Items, item)
 	}
-	req.ClaimWork, req.ClaimRequest = s.claimAlong()
+	req.ClaimWork, req.ClaimRequest = s.claimAlong(len(calls))
 	req.WorkClasses = s.e.workClasses
 	var reply *provider.AckReply
 	err := s.call(func(ctx context.Context) (err error) {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,6 +17,7 @@ const (
 
 // batchItem is what a batcher can bound and answer.
 type batchItem interface {
+	comparable
 	bytes() int
 	// fail answers the item when it could not be sent.
 	fail(error)
@@ -64,6 +66,19 @@ func (b *batcher[T]) enqueue(item T) bool {
 	return true
 }
 
+// withdraw takes back an item whose caller does not wait any longer, so that those who come again and again while the store
+// is slow do not pile up here. It reports false if the item is in a call, or has been.
+func (b *batcher[T]) withdraw(item T) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	i := slices.Index(b.queue, item) // those who have waited longest give up first
+	if i < 0 {
+		return false
+	}
+	b.queue = slices.Delete(b.queue, i, i+1)
+	return true
+}
+
 // run flushes until nothing is queued. What a lone item leads to is offered to the carrier; if it accepts, whatever has
 // been queued meanwhile gets another sender.
 func (b *batcher[T]) run(c *carrier) {
@@ -85,7 +100,9 @@ func (b *batcher[T]) run(c *carrier) {
 			}
 		}
 		group := b.queue[:n:n]
-		b.queue = b.queue[n:]
+		if b.queue = b.queue[n:]; len(b.queue) == 0 {
+			b.queue = nil // its memory, and all that has been in it, goes with the group
+		}
 		b.underWay += n
 		b.sent = time.Now()
 		b.mu.Unlock()

@@ -64,7 +64,7 @@ func (s *session) fetchInstances() {
 		s.mu.Lock()
 		s.timersDue = s.timers.popDue(s.e.clock.now()) || s.timersDue
 		timers := s.timersDue
-		room := min(s.e.opts.MaxInstances-s.busy, fetchMax)
+		room := min(s.room(), fetchMax)
 		s.mu.Unlock()
 		if room <= 0 {
 			s.orch.maybe.Store(true) // the end of a turn kicks again
@@ -133,32 +133,36 @@ func (s *session) fetchWork() {
 			return
 		}
 		s.work.maybe.Store(false)
-		req := &provider.FetchWorkRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.workClasses, Max: n, Sleep: true}
-		var items []provider.WorkItem
+		req := &provider.FetchWorkRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.workClasses, Max: n, Sleep: true, Serves: s.e.orchClasses}
+		var reply *provider.FetchWorkReply
 		err := s.call(func(ctx context.Context) (err error) {
-			items, err = s.e.store.FetchWorkItems(ctx, req)
+			reply, err = s.e.store.FetchWorkItems(ctx, req)
 			return err
 		})
 		if err != nil {
 			s.logUnlessEnded("fetch of activities failed", err)
+			reply = &provider.FetchWorkReply{}
 		}
-		s.launchClaimed(items, n)
+		s.launchClaimed(reply.Work, reply.Granted, n)
 		s.settled()
-		if len(items) < n {
+		if len(reply.Work) < n {
 			return
 		}
 		s.work.maybe.Store(true) // and no slot may be free before one of these ends
 	}
 }
 
-// claimAlong decides about the claim of queued work that a commit makes along the way: none unless the queue may hold
-// some and slots are free. claimedAlong must follow.
-func (s *session) claimAlong() (n int, request provider.Token) {
+// claimAlong decides about the claim of queued work that a call with the outcomes of so many makes along the way: none
+// unless the queue may hold some and slots are free. claimedAlong must follow.
+func (s *session) claimAlong(outcomes int) (n int, request provider.Token) {
 	if len(s.e.workClasses) == 0 || !s.work.maybe.Load() {
 		return 0, 0
 	}
 	s.mu.Lock()
-	n = s.reserve(fetchMax) // all: what is queued has waited longer than what happens here meanwhile
+	// What is queued has waited longer than what happens here meanwhile, so all; but where there are many, a slot for each
+	// that is just having its turn: without one its activity would take two calls more.
+	n = s.slots - min(s.busy-outcomes, s.slots/queueShare)
+	n = s.claimed(s.reserve(min(n, fetchMax)))
 	s.mu.Unlock()
 	if n > 0 {
 		s.work.maybe.Store(false) // a kick from now on is news
@@ -174,7 +178,7 @@ func (s *session) claimedAlong(items []provider.WorkItem, n int) {
 	if len(items) == n {
 		s.work.maybe.Store(true)
 	}
-	s.launchClaimed(items, n)
+	s.launchClaimed(items, nil, n)
 }
 
 func (s *session) logUnlessEnded(msg string, err error) {

@@ -67,7 +67,7 @@ func (c *startCall) giveUp() {
 // StartInstance creates an instance. Where this process can run it, its first turn runs here and commits together with
 // the creation. The status is Applied or Exists.
 //
-// If ctx ends first the outcome is unknown: the instance may be created or not.
+// If ctx ends first the outcome is unknown, unless the error says otherwise: the instance may be created or not.
 func (e *Engine) StartInstance(ctx context.Context, spec StartSpec) (provider.ItemStatus, error) {
 	ids, err := e.classes.resolve(ctx, e, []provider.Class{orchestrationClass(spec.Name, spec.Version)})
 	if err != nil {
@@ -91,6 +91,10 @@ func (e *Engine) StartInstance(ctx context.Context, spec StartSpec) (provider.It
 	case a := <-call.started:
 		return a.status, a.err
 	case <-ctx.Done():
+		if e.starts.withdraw(call) {
+			call.giveUp()
+			return 0, fmt.Errorf("%q was not started: %w", spec.InstanceID, context.Cause(ctx))
+		}
 		return 0, fmt.Errorf("outcome for %q unknown: %w", spec.InstanceID, context.Cause(ctx))
 	}
 }
@@ -264,7 +268,7 @@ func (c *sendCall) fail(err error) { c.sent <- startAnswer{err: err} }
 
 // Raise sends an external event. The status is Applied, NotFound or Gone. messageID makes a repeat harmless.
 //
-// If ctx ends first the outcome is unknown.
+// If ctx ends first the outcome is unknown, unless the error says otherwise.
 func (e *Engine) Raise(ctx context.Context, instanceID, name, messageID string, payload history.Payload) (provider.ItemStatus, error) {
 	body, err := history.Append(nil, &history.EventReceived{Name: name, Payload: payload})
 	if err != nil {
@@ -277,6 +281,9 @@ func (e *Engine) Raise(ctx context.Context, instanceID, name, messageID string, 
 	case a := <-c.sent:
 		return a.status, a.err
 	case <-ctx.Done():
+		if e.sends.withdraw(c) {
+			return 0, fmt.Errorf("event %q to %q was not sent: %w", name, instanceID, context.Cause(ctx))
+		}
 		return 0, fmt.Errorf("outcome for event %q to %q unknown: %w", name, instanceID, context.Cause(ctx))
 	}
 }

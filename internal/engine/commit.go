@@ -15,7 +15,7 @@ type plan struct {
 	launch   []*activityRun            // activities that will be leased to this session; each has a slot reserved
 	next     *history.ExecutionStarted // the next execution, with status ContinuedAsNew
 	outcome  *Outcome                  // with a terminal status
-	queued   bool                      // activities were left for the queue
+	queued   bool                      // activities that this process has were left for the queue
 	notified bool                      // other instances were given something to do
 }
 
@@ -93,7 +93,7 @@ func (in *instance) planWork(p *plan, out *replay.Outcome) error {
 		}
 	}
 	s.mu.Lock()
-	slots := s.reserve(local)
+	slots := s.reserveHere(local)
 	s.mu.Unlock()
 	for i, a := range out.Activities {
 		input, err := a.Event.Input.MarshalJSON()
@@ -105,11 +105,10 @@ func (in *instance) planWork(p *plan, out *replay.Outcome) error {
 			w.Lease = true
 			p.launch = append(p.launch, &activityRun{s: s, key: provider.WorkKey{Ref: in.Ref, Execution: in.execution, Event: a.Number},
 				instanceID: in.id, token: p.commit.Request, attempt: 1, activity: act, payload: a.Event.Input, in: in})
-		} else {
+		} else if act != nil {
 			p.queued = true
-			if act == nil {
-				s.e.classes.noteForeign(s.e.log, a.Event.Name)
-			}
+		} else {
+			s.e.classes.noteForeign(s.e.log, a.Event.Name)
 		}
 		p.commit.Work = append(p.commit.Work, w)
 	}
@@ -134,8 +133,13 @@ func (in *instance) planNext(p *plan, out *replay.Outcome, started *history.Exec
 		return err
 	}
 	p.commit.Next = &provider.NewExecution{ExecutionID: id, Class: ids[0], Events: events}
-	// Going on here saves the hand-over; a process that is stopping or cannot run the next version leaves it.
-	p.commit.Keep = in.s.e.orchestrations[ids[0]] != nil && in.s.serves()
+	// Going on here saves the hand-over; a process that is stopping or cannot run the next version leaves it, and one where
+	// others wait for a place has it wait behind them.
+	in.s.mu.Lock()
+	crowded := in.s.crowded()
+	in.s.mu.Unlock()
+	p.commit.Keep = in.s.e.orchestrations[ids[0]] != nil && in.s.serves() && !crowded
+	p.notified = crowded
 	return nil
 }
 
@@ -246,7 +250,7 @@ func (s *session) flushAcks(calls []*ackCall, by *carrier) {
 	for _, c := range calls {
 		req.Items = append(req.Items, c.item)
 	}
-	req.ClaimWork, req.ClaimRequest = s.claimAlong()
+	req.ClaimWork, req.ClaimRequest = s.claimAlong(len(calls))
 	req.WorkClasses = s.e.workClasses
 	var reply *provider.AckReply
 	err := s.call(func(ctx context.Context) (err error) {
@@ -344,7 +348,7 @@ func (c *ackCall) applied(r *provider.AckResult, by *carrier) {
 		for _, run := range p.launch {
 			in.local[run.key.Event] = run
 		}
-		if !in.held {
+		if !in.held && !in.heldAgain(in.execution) {
 			orphans = in.orphans()
 		}
 	}
@@ -383,9 +387,7 @@ func (s *session) settle(in *instance, p *plan, again bool, regrant *provider.Or
 		in.discard()
 	case again:
 		events := []history.Event{p.next}
-		if err := in.newExecution(events); err != nil {
-			in.loadAll = true // cannot be; load reports it
-		}
+		_ = in.newExecution(events) // cannot fail; if it did, the turn would read the history
 		in.begin()
 	default:
 		in.proceed()

@@ -8,9 +8,10 @@
 // its beats fail for too long the session is over, everything it held is forgotten and a new one begins.
 //
 // An instance (instance.go) is run by at most one goroutine at a time: turn, commit, next turn. Its coroutine stays
-// cached between turns (cache.go), its lease is held only while local activities are in flight. Activities run in
-// slots (activity.go). The result of a local activity, the turn it causes and the lease of the next activity are one
-// call. Calls of the same kind that wait while another is under way are sent together (batch.go).
+// cached between turns (cache.go), its lease is held only while local activities are in flight. One that comes back after
+// others have run it is led on by their turns (catchup.go). Activities run in slots (activity.go). The result of a local
+// activity, the turn it causes and the lease of the next activity are one call. Calls of the same kind that wait while
+// another is under way are sent together (batch.go).
 //
 // # What it may not know
 //

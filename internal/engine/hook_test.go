@@ -62,8 +62,8 @@ func (h *hook) FetchOrchestrationItems(ctx context.Context, r *provider.FetchReq
 	})
 }
 
-func (h *hook) FetchWorkItems(ctx context.Context, r *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
-	return hooked(ctx, h, "FetchWorkItems", func(ctx context.Context) ([]provider.WorkItem, error) {
+func (h *hook) FetchWorkItems(ctx context.Context, r *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
+	return hooked(ctx, h, "FetchWorkItems", func(ctx context.Context) (*provider.FetchWorkReply, error) {
 		return h.Provider.FetchWorkItems(ctx, r)
 	})
 }

@@ -3,8 +3,6 @@ package engine
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -27,6 +25,7 @@ type instance struct {
 	watched bool // the store will notify the end
 	held    bool // the store has this session as owner, as far as is known
 	busy    bool // a turn or its commit is under way
+	seated  bool // busy, and counted in session.seated
 	dropped bool // not in session.instances any more
 	x       *replay.Execution
 	size    int64 // estimated bytes of x
@@ -36,8 +35,7 @@ type instance struct {
 	given    []replay.Message            // those given to the turn under way
 	local    map[int32]*activityRun      // activities of the instance running here
 	regrant  *provider.OrchestrationItem // granted again before the releasing ack was answered
-	history  []provider.Turn             // that came with the grant
-	loadAll  bool                        // history is to be read from the store
+	history  []provider.Turn             // that came with the grant: all, the latest turns, or none
 	lru      cacheEntry
 }
 
@@ -65,6 +63,25 @@ func (s *session) grant(item *provider.OrchestrationItem) {
 	}
 	in.take(item)
 	s.mu.Unlock()
+}
+
+// hold takes over an instance that came with work, without doing anything for it yet. s.mu is held.
+func (s *session) hold(item *provider.OrchestrationItem) {
+	in := s.instances[item.Ref]
+	if in != nil && in.busy {
+		in.regrant = item
+		return
+	}
+	if in == nil {
+		in = s.newInstance(item.Ref, item.InstanceID)
+	}
+	in.adopt(item)
+}
+
+// heldAgain reports that the instance was granted again before the answer to the commit that released it is here, in the
+// same execution as that commit. s.mu is held.
+func (in *instance) heldAgain(execution int32) bool {
+	return in.regrant != nil && !in.dropped && in.execution == execution && in.regrant.Execution == execution
 }
 
 // news takes in what a fetch found for an instance that is held here already (in may be nil). The item was read under
@@ -125,14 +142,7 @@ func (s *session) newInstance(ref provider.Ref, id string) *instance {
 // take makes a granted item the state of the instance and runs it. s.mu is held, the instance is not busy.
 func (in *instance) take(item *provider.OrchestrationItem) {
 	s := in.s
-	s.cache.remove(in)
-	if in.x != nil && (in.execution != item.Execution || in.nextSeq != item.NextSeq) {
-		in.discard()
-	}
-	in.class, in.execution, in.nextSeq = item.Class, item.Execution, item.NextSeq
-	in.token, in.held = item.Token, true
-	in.history, in.loadAll = item.History, item.HistoryOmitted || partial(item)
-	in.pending = in.messages(in.unread(item.Token, item.Messages))
+	in.adopt(item)
 	if item.Attempt > s.e.opts.MaxAttempts {
 		in.busy = true
 		s.busy++
@@ -142,12 +152,48 @@ func (in *instance) take(item *provider.OrchestrationItem) {
 		})
 		return
 	}
-	in.begin()
+	in.goOn()
 }
 
-// partial reports that the history which came with a grant does not begin at the beginning.
-func partial(item *provider.OrchestrationItem) bool {
-	return item.NextSeq > 0 && (len(item.History) == 0 || item.History[0].Seq != 0)
+// adopt makes a granted item the state of the instance. s.mu is held, the instance is not busy.
+func (in *instance) adopt(item *provider.OrchestrationItem) {
+	in.s.cache.remove(in)
+	if in.x != nil && !in.leadsTo(item) {
+		in.discard()
+	}
+	in.class, in.execution, in.nextSeq = item.Class, item.Execution, item.NextSeq
+	in.token, in.held = item.Token, true
+	in.history = item.History
+	in.pending = in.messages(in.unread(item.Token, item.Messages))
+}
+
+// leadsTo reports whether the cached execution is that of a granted item, or was some turns ago.
+func (in *instance) leadsTo(item *provider.OrchestrationItem) bool {
+	known := in.x.Known()
+	return in.execution == item.Execution && (known == item.NextSeq ||
+		known < item.NextSeq && in.x.Started().ExecutionID == item.ExecutionID.String())
+}
+
+// goOn does what a held instance is there for: a turn if it has input or has never run, else it waits for its activities
+// that run here. If there are none, nothing will come of holding it. s.mu is held, the instance is not busy.
+func (in *instance) goOn() {
+	switch {
+	case len(in.pending)+len(in.finished) > 0 || in.nextSeq <= 1:
+		in.seated = true
+		in.s.seated++
+		in.begin()
+	case len(in.local) == 0:
+		in.letGo()
+	}
+}
+
+// letGo gives an idle instance back. Results that it has not recorded go their own way then. s.mu is held.
+func (in *instance) letGo() {
+	in.occupy()
+	a := provider.AbandonedInstance{Ref: in.Ref, Token: in.token}
+	if !in.s.e.spawn(func() { in.leave(a) }) {
+		in.idle()
+	}
 }
 
 // messages converts unread messages to inputs of a turn.
@@ -213,6 +259,10 @@ func (in *instance) idle() {
 // rest ends the busy state; whoever then begins no turn must call checkQuiet. s.mu is held.
 func (in *instance) rest() {
 	in.busy = false
+	if in.seated {
+		in.seated = false
+		in.s.seated--
+	}
 	in.s.unbusy(1)
 }
 
@@ -225,11 +275,9 @@ func (in *instance) runTurn(c *carrier) {
 	in.given, in.finished, in.pending = in.finished, nil, nil
 	s.mu.Unlock()
 
-	if in.x == nil {
-		if err := in.load(); err != nil {
-			in.loadFailed(err)
-			return
-		}
+	if err := in.catchUp(); err != nil {
+		in.loadFailed(err)
+		return
 	}
 	watchdog := s.e.watchdogs.start(s.e.opts.TurnTimeout)
 	out, err := in.x.Turn(replay.Input{At: s.turnTime(input), Messages: input, Watchdog: watchdog.C,
@@ -257,79 +305,6 @@ func (s *session) turnTime(input []replay.Message) time.Time {
 		}
 	}
 	return at
-}
-
-// load rebuilds the execution from its history.
-func (in *instance) load() error {
-	s := in.s
-	turns := in.history
-	in.size = 0
-	if in.loadAll {
-		turns = nil
-		for next := int32(0); next < in.nextSeq; {
-			var more []provider.Turn
-			err := s.call(func(ctx context.Context) (err error) {
-				more, err = s.e.store.ReadHistory(ctx, provider.HistoryQuery{Ref: in.Ref, Execution: in.execution, From: next})
-				return err
-			})
-			if err != nil {
-				return err
-			}
-			if len(more) == 0 {
-				return fmt.Errorf("history of %q ends at event %d of %d", in.id, next, in.nextSeq)
-			}
-			turns = append(turns, more...)
-			last := more[len(more)-1]
-			next = last.Seq + last.Count
-		}
-	}
-	in.history = nil
-	var events []history.Event
-	for _, t := range turns {
-		if t.Seq >= in.nextSeq {
-			break // of a later owner: this one's commit will be refused
-		}
-		evs, err := history.DecodeTurn(t.Events)
-		if err != nil {
-			return &unreadableError{err}
-		}
-		events = append(events, evs...)
-		in.size += int64(len(t.Events))
-	}
-	if int32(len(events)) != in.nextSeq {
-		return &unreadableError{fmt.Errorf("history has %d events, the instance counts %d", len(events), in.nextSeq)}
-	}
-	return in.newExecution(events)
-}
-
-// newExecution makes the coroutine for the current execution.
-func (in *instance) newExecution(events []history.Event) error {
-	o := in.s.e.orchestrations[in.class]
-	if o == nil {
-		return fmt.Errorf("class %d is not registered here", in.class)
-	}
-	x, err := replay.New(in.id, in.execution, events, o.Run, in.s.e.opts.FailureOf)
-	if err != nil {
-		return &unreadableError{err}
-	}
-	in.x = x
-	return nil
-}
-
-// unreadableError is a history that cannot be replayed by any try of this build.
-type unreadableError struct{ err error }
-
-func (e *unreadableError) Error() string { return e.err.Error() }
-func (e *unreadableError) Unwrap() error { return e.err }
-
-// loadFailed ends a turn that could not begin.
-func (in *instance) loadFailed(err error) {
-	var unreadable *unreadableError
-	if errors.As(err, &unreadable) {
-		in.park(parkReason{Reason: "unreadable-history", Detail: err.Error()})
-		return
-	}
-	in.giveBack(err)
 }
 
 // parkReason is what a parked instance shows.

@@ -70,11 +70,14 @@ func (s *session) overdue() time.Duration {
 }
 
 // boundedPulse is a pulse that gives up in time for the next. It repeats the call: a broken connection must not cost a
-// beat.
+// beat. A try that is under way is given longer, until others may take over: a store that is slow takes the beat all the
+// same.
 func (s *session) boundedPulse() error {
-	ctx, cancel := context.WithTimeout(s.ctx, s.e.opts.TTL/2)
+	repeat, cancelRepeat := context.WithTimeout(s.ctx, s.e.opts.TTL/2)
+	defer cancelRepeat()
+	ctx, cancel := context.WithTimeout(s.ctx, s.e.opts.TTL)
 	defer cancel()
-	return s.e.call(ctx, s.pulse)
+	return s.e.call(repeat, func(context.Context) error { return s.pulse(ctx) })
 }
 
 // pulse beats and acts on the answer.
@@ -98,8 +101,12 @@ func (s *session) pulse(ctx context.Context) error {
 	s.beat.joined = true
 	s.mu.Lock()
 	s.lastBeat = sent
+	answered := time.Now()
+	if answered.Sub(sent) < e.opts.TTL { // else this process was frozen meanwhile
+		s.heard = answered
+	}
 	s.mu.Unlock()
-	s.notePeers(reply.Stale, sent)
+	s.notePeers(reply.Stale, answered)
 	s.forgetStrays()
 	e.finished(reply.Done)
 	if reply.OrchestrationsReady {
@@ -153,14 +160,12 @@ func (e *Engine) renew(old *session, why error) {
 		return // Stop retires it
 	}
 	next := newSession(e)
-	ctx, cancel := context.WithTimeout(e.ctx, e.opts.TTL)
-	defer cancel()
-	err := e.call(ctx, func(ctx context.Context) error { return e.store.RetireWorker(ctx, old.worker) }) // nobody else may be there to do it
+	err := e.retire(old) // nobody else may be there to do it
 	if err == nil {
-		err = e.call(ctx, next.pulse)
+		err = next.boundedPulse()
 	}
 	if err != nil {
-		next.lastBeat = time.Time{} // tried again at the next tick
+		next.lastBeat, next.heard = time.Time{}, time.Time{} // tried again at the next tick
 		e.log.Warn("worker could not begin anew, will retry", "error", err)
 	}
 	if !e.replace(old, next) {
@@ -168,6 +173,13 @@ func (e *Engine) renew(old *session, why error) {
 	} else if err == nil {
 		next.run()
 	}
+}
+
+// retire releases what a session that is over held.
+func (e *Engine) retire(old *session) error {
+	ctx, cancel := context.WithTimeout(e.ctx, e.opts.TTL)
+	defer cancel()
+	return e.call(ctx, func(ctx context.Context) error { return e.store.RetireWorker(ctx, old.worker) })
 }
 
 // replace makes next the session, or nobody if it is nil, unless old is not the session any more or the engine is

@@ -27,6 +27,7 @@ type session struct {
 	ackWorks *batcher[*ackWorkCall]
 	orch     claimer
 	work     claimer
+	reads    chan struct{} // one for each history that is being read
 
 	beat beatState // of the pulse goroutine alone
 
@@ -36,11 +37,14 @@ type session struct {
 	cache     cache
 	slots     int                               // free activity slots
 	runs      map[provider.WorkKey]*activityRun // activities running
+	passed    int                               // activities begun here since older ones were last claimed from the queue
 	busy      int                               // instances with a turn or commit under way
+	seated    int                               // of those, the ones in their first turn since they were granted
 	settling  int                               // fetches under way, and instances between a commit and what follows from it
 	timers    timerQueue
 	draining  bool
 	lastBeat  time.Time                // local time the last successful beat was sent
+	heard     time.Time                // local time its answer came, if that can be relied on
 	timersDue bool                     // a timer this process knows of is due and not yet looked for
 	cut       []provider.AbandonedWork // activities that the drain cut short
 	quiet     chan struct{}
@@ -52,11 +56,12 @@ type session struct {
 }
 
 func newSession(e *Engine) *session {
-	s := &session{e: e, worker: provider.NewWorkerID(), instances: map[provider.Ref]*instance{}, strays: map[provider.Ref]stray{}, runs: map[provider.WorkKey]*activityRun{}, slots: e.opts.Slots, lastBeat: time.Now(), over: make(chan struct{})}
+	s := &session{e: e, worker: provider.NewWorkerID(), instances: map[provider.Ref]*instance{}, strays: map[provider.Ref]stray{}, runs: map[provider.WorkKey]*activityRun{}, slots: e.opts.Slots, lastBeat: time.Now(), heard: time.Now(), over: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(e.ctx)
 	s.workCtx, s.cancelWork = context.WithCancel(s.ctx)
 	s.acks = newBatcher(e, s.flushAcks)
 	s.ackWorks = newBatcher(e, s.flushAckWorks)
+	s.reads = make(chan struct{}, maxReads)
 	s.orch.init()
 	s.work.init()
 	s.cache.limit = e.opts.CacheBytes
@@ -157,8 +162,9 @@ func (s *session) serves() bool {
 	return !s.closing()
 }
 
-// closing reports that nothing new may be begun here: the session is draining, or its beats are late. s.mu is held.
-func (s *session) closing() bool { return s.draining || time.Since(s.lastBeat) > s.e.opts.TTL/2 }
+// closing reports that nothing new may be begun here: the session is draining, or its beats are not answered. That they
+// are answered late is no reason: all is. s.mu is held.
+func (s *session) closing() bool { return s.draining || time.Since(s.heard) > s.e.opts.TTL/2 }
 
 // beginFetch reports whether a fetch may be made, and has a drain wait for it: what is granted after the worker is
 // retired would be held for ever. settled must follow.
@@ -193,12 +199,51 @@ func (s *session) reserve(n int) int {
 
 // reserveForClaim takes slots for a claim of queued work: half of the free ones, so that what happens here meanwhile finds
 // some too. s.mu is held.
-func (s *session) reserveForClaim() int { return s.reserve(min((s.slots+1)/2, fetchMax)) }
+func (s *session) reserveForClaim() int { return s.claimed(s.reserve(min((s.slots+1)/2, fetchMax))) }
+
+// claimed notes a claim of queued work for n slots. s.mu is held.
+func (s *session) claimed(n int) int {
+	if n > 0 {
+		s.passed = 0
+	}
+	return n
+}
+
+// queueShare is what those that wait in the store are sure of: one in so many activities that begin here while no slot is
+// free, and one in so many of the instances that are at work here while all places are taken.
+const queueShare = 4
+
+// reserveHere takes up to n slots for activities of an instance that is held here. If that leaves none for the queue time
+// and again, part of them goes behind those that wait there: the commit that queues them claims the oldest along. s.mu is
+// held.
+func (s *session) reserveHere(n int) int {
+	n = s.reserve(n)
+	if n == 0 || s.slots > 0 || !s.work.maybe.Load() {
+		return n
+	}
+	if s.passed += n; s.passed < queueShare {
+		return n
+	}
+	turn := max(n/queueShare, 1)
+	s.slots += turn
+	return n - turn
+}
+
+// room is how many instances may be claimed now. Those that are held here and have turn after turn, and those that are
+// started here, could fill the process for ever: if all places are taken there are some more, for instances in their first
+// turn since they were granted. s.mu is held.
+func (s *session) room() int {
+	most := s.e.opts.MaxInstances
+	return max(most-s.busy, max(most/queueShare, 1)-s.seated)
+}
+
+// crowded reports that instances wait for a place here. s.mu is held.
+func (s *session) crowded() bool { return s.orch.maybe.Load() && s.busy >= s.e.opts.MaxInstances }
 
 // unbusy ends the busy state of n instances or results. s.mu is held; checkQuiet must follow.
 func (s *session) unbusy(n int) {
 	s.busy -= n
-	if s.orch.maybe.Load() && s.busy < s.e.opts.MaxInstances {
+	if s.orch.maybe.Load() && s.room() > 0 {
 		s.orch.kick() // there was no room for what is ready
 	}
 	if s.busy == 0 && s.slots > 0 && s.work.maybe.Load() {

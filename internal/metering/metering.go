@@ -153,7 +153,7 @@ func (c *counted) AckOrchestrationItems(ctx context.Context, req *provider.AckRe
 }
 
 // FetchWorkItems implements provider.Provider.
-func (c *counted) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
+func (c *counted) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
 	c.count(opFetchWork)
 	return c.Provider.FetchWorkItems(ctx, req)
 }

@@ -10,6 +10,7 @@
 // the record and looks again. The record is first the history (replay), then the turn's messages, each appended to the
 // history as it is applied. Only when both are exhausted does the coroutine park. So a replay of any length costs
 // two hand-overs, and the interleaving of commands and answers in a live turn is by construction the one a replay sees.
+// For the same reason a parked execution can be led on by events that were recorded elsewhere (Follow).
 //
 // # Divergence
 //

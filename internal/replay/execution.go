@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -90,6 +91,20 @@ func New(instanceID string, execution int32, recorded []history.Event, fn Functi
 	x.seen.seed(started.SeenMessages)
 	return x, nil
 }
+
+// Follow adds events that another process has recorded since the last Turn here. The next Turn replays them first, as if
+// they had been in the history from the beginning.
+func (x *Execution) Follow(recorded []history.Event) error {
+	if x.ended {
+		return errors.New("replay: events after the end of the execution")
+	}
+	x.recorded = slices.Concat(x.recorded, recorded)
+	x.live = false
+	return nil
+}
+
+// Known is how many events of the history the execution has, those that the next Turn will replay included.
+func (x *Execution) Known() int32 { return x.next + int32(len(x.recorded)) }
 
 // Input is what a turn begins with.
 type Input struct {

@@ -13,6 +13,7 @@ type answer struct {
 	// Where messages and turns of an instance belong: a granted item, or else the results of the call.
 	granted map[provider.Ref]int
 	results map[provider.Ref]int
+	looks   looks
 }
 
 func newAnswer(reply *provider.AckReply, order []int) *answer {
@@ -21,6 +22,9 @@ func newAnswer(reply *provider.AckReply, order []int) *answer {
 
 // read takes one row.
 func (a *answer) read(r *row) error {
+	if mine, err := a.looks.read(r); mine {
+		return err
+	}
 	switch r.kind {
 	case rowSummary:
 		a.reply.Now = r.at

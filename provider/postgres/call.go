@@ -33,7 +33,11 @@ var binaryFormat = []int16{1}
 
 // statement writes the call: select * from "schema".f($1, $2, row($3, ...)::"schema".effects).
 func (f *function) statement(schema string, params int) string {
-	sql := "select * from " + schema + "." + f.name + "("
+	sql := "select * from "
+	if f.scalar {
+		sql = "select "
+	}
+	sql += schema + "." + f.name + "("
 	for i := range params {
 		if i > 0 {
 			sql += ", "
@@ -66,6 +70,9 @@ func (p *Provider) call(ctx context.Context, f *function, items int, params []pa
 		return read(&r)
 	})
 	if err != nil {
+		if ctx.Err() == nil && otherServer(err) {
+			p.water.reset()
+		}
 		return callError(ctx, f.name, err)
 	}
 	if p.log.Enabled(ctx, slog.LevelDebug) {

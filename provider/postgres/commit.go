@@ -25,11 +25,14 @@ type effectColumns struct {
 // effectFields is how many fields the type effects has.
 const effectFields = 34
 
-func newEffects(parts int, serves []provider.ClassID) *effectColumns {
+// newEffects makes the columns for about n effects of each kind.
+func newEffects(n, parts int, serves []provider.ClassID) *effectColumns {
 	e := &effectColumns{parts: parts, serves: serves}
+	columns := make([]column, effectFields-1) // serves is the last field
 	fill := func(to []*column, oids ...uint32) {
 		for i := range to {
-			to[i] = newColumn(oids[i], 1)
+			columns[0] = column{elem: oids[i], room: 16 * n}
+			to[i], columns = &columns[0], columns[1:]
 		}
 	}
 	fill(e.work[:], oidInt4, oidInt4, oidInt4, oidBool, oidJSON)
@@ -160,10 +163,11 @@ type turnColumns struct {
 	nextID, nextClass, nextEvents               *column
 }
 
-func newTurns(n int) *turnColumns {
+// newTurns makes the columns for n turns, whose events have this many bytes together.
+func newTurns(n, bytes int) *turnColumns {
 	return &turnColumns{
 		request: newColumn(oidInt8, n), status: newColumn(oidInt2, n), keep: newColumn(oidBool, n),
-		waits: newColumn(oidText, n), count: newColumn(oidInt4, n), events: newColumn(oidJSON, n),
+		waits: newColumn(oidText, n), count: newColumn(oidInt4, n), events: newDocuments(n, bytes),
 		nextID: newColumn(oidUUID, n), nextClass: newColumn(oidInt4, n), nextEvents: newColumn(oidJSON, n),
 	}
 }
@@ -221,9 +225,14 @@ func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartR
 	}
 	order := make([]int, n) // item numbers in the order of their keys, which is the order of locks
 	parts := make([]int16, n)
+	bytes := 0
 	for i := range req.Items {
 		item := &req.Items[i]
 		order[i], parts[i] = i, provider.PartitionOf(item.InstanceID, p.parts)
+		bytes += len(item.Events)
+		if item.First != nil {
+			bytes += len(item.First.Events)
+		}
 		switch {
 		case item.InstanceID == "":
 			return nil, giveUp(op, "an instance has no id")
@@ -242,11 +251,21 @@ func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartR
 		}
 		return req.Items[i].InstanceID < req.Items[j].InstanceID
 	})
+	var done bool
+	var err error
+	if n == 1 {
+		done, err = p.startOne(ctx, req.Worker, &req.Items[0], reply)
+	} else {
+		done, err = p.startPlain(ctx, req, order, parts, bytes, reply)
+	}
+	if done || err != nil {
+		return reply, err
+	}
 
 	part, id, execution := newColumn(oidInt2, n), newColumn(oidText, n), newColumn(oidUUID, n)
 	class, watch := newColumn(oidInt4, n), newColumn(oidBool, n)
 	parentID, parentExecution, parentEvent := newColumn(oidText, n), newColumn(oidInt4, n), newColumn(oidInt4, n)
-	turns, effects := newTurns(n), newEffects(p.parts, nil)
+	turns, effects := newTurns(n, bytes), newEffects(n, p.parts, nil)
 	for k, i := range order {
 		item := &req.Items[i]
 		part.int2(parts[i])
@@ -285,8 +304,10 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	op := ackFunction.name
 	n := len(req.Items)
 	order := make([]int, n)
+	bytes := 0
 	for i := range req.Items {
 		order[i] = i
+		bytes += len(req.Items[i].Events)
 		if err := checkCommit(op, &req.Items[i].Commit); err != nil {
 			return nil, err
 		}
@@ -300,12 +321,22 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	if n == 0 && req.ClaimWork <= 0 {
 		return &provider.AckReply{}, nil
 	}
+	var plain *provider.AckReply
+	var err error
+	if n == 1 {
+		plain, err = p.ackOne(ctx, req)
+	} else if n > 1 {
+		plain, err = p.ackPlain(ctx, req, order, bytes)
+	}
+	if plain != nil || err != nil {
+		return plain, err
+	}
 
 	part, iid, execution := newColumn(oidInt2, n), newColumn(oidInt8, n), newColumn(oidInt4, n)
 	seq, token := newColumn(oidInt4, n), newColumn(oidInt8, n)
 	finished := [3]*column{newColumn(oidInt4, n), newColumn(oidInt4, n), newColumn(oidInt8, n)}
 	consumed := [2]*column{newColumn(oidInt4, n), newColumn(oidInt8, n)}
-	turns, effects := newTurns(n), newEffects(p.parts, req.Serves)
+	turns, effects := newTurns(n, bytes), newEffects(n, p.parts, req.Serves)
 	for k, i := range order {
 		item := &req.Items[i]
 		part.int2(item.Part)
@@ -331,16 +362,17 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	params = turns.append(params)
 	params = append(params, finished[0].param(), finished[1].param(), finished[2].param(), consumed[0].param(), consumed[1].param())
 	params = effects.append(params)
-	params = append(params, int4Param(req.ClaimWork), classesParam(req.WorkClasses), int8Param(int64(req.ClaimRequest)))
 
 	reply := &provider.AckReply{Results: make([]provider.AckResult, n)}
 	for i := range req.Items {
 		reply.Results[i].Ref = req.Items[i].Ref
 	}
 	answer := newAnswer(reply, order)
+	params = append(params, int4Param(req.ClaimWork), p.claimParam(answer, req.ClaimWork, req.WorkClasses), int8Param(int64(req.ClaimRequest)))
 	if err := p.call(ctx, &ackFunction, n, params, answer.read); err != nil {
 		return nil, err
 	}
+	answer.looks.learn()
 	answer.finish()
 	return reply, nil
 }

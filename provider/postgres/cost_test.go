@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/pawlrun/pawl/provider"
+	"github.com/pawlrun/pawl/provider/postgres"
 )
 
 // BenchmarkLone measures a lone caller against the server it uses: raw one-row commits, workflows of one activity and
@@ -52,29 +53,39 @@ func BenchmarkLone(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkCost measures what a workflow of one activity, and a further step, cost the server.
+// BenchmarkCost measures what a workflow of one activity, and a further step, cost the server, by the functions for plain
+// commits and by the general ones.
 func BenchmarkCost(b *testing.B) {
-	for _, batch := range []int{1, 128} {
-		b.Run(fmt.Sprintf("hello/batch=%d", batch), func(b *testing.B) {
-			p, url, flow, job := benchStore(b)
-			worker := provider.NewWorkerID()
-			endHello(b, p, startHello(b, p, worker, flow, job, batch))
-			m := newMeter(b, url)
-			for b.Loop() {
+	for _, batch := range []int{1, 16, 128} {
+		for _, form := range []string{"plain", "general"} {
+			open := func(b *testing.B) (p *postgres.Provider, url string, flow, job provider.ClassID) {
+				p, url, flow, job = benchStore(b)
+				if form == "general" {
+					postgres.WithoutPlain(p)
+				}
+				return p, url, flow, job
+			}
+			b.Run(fmt.Sprintf("hello/batch=%d/%s", batch, form), func(b *testing.B) {
+				p, url, flow, job := open(b)
+				worker := provider.NewWorkerID()
 				endHello(b, p, startHello(b, p, worker, flow, job, batch))
-			}
-			m.report(b, batch)
-		})
-		b.Run(fmt.Sprintf("step/batch=%d", batch), func(b *testing.B) {
-			p, url, flow, job := benchStore(b)
-			ack := startHello(b, p, provider.NewWorkerID(), flow, job, batch)
-			takeStep(b, p, ack, job)
-			m := newMeter(b, url)
-			for b.Loop() {
+				m := newMeter(b, url)
+				for b.Loop() {
+					endHello(b, p, startHello(b, p, worker, flow, job, batch))
+				}
+				m.report(b, batch)
+			})
+			b.Run(fmt.Sprintf("step/batch=%d/%s", batch, form), func(b *testing.B) {
+				p, url, flow, job := open(b)
+				ack := startHello(b, p, provider.NewWorkerID(), flow, job, batch)
 				takeStep(b, p, ack, job)
-			}
-			m.report(b, batch)
-		})
+				m := newMeter(b, url)
+				for b.Loop() {
+					takeStep(b, p, ack, job)
+				}
+				m.report(b, batch)
+			})
+		}
 	}
 }
 

@@ -106,36 +106,46 @@ func (p *Provider) FetchOrchestrationItems(ctx context.Context, req *provider.Fe
 	}
 	var reply provider.AckReply
 	a := newAnswer(&reply, nil)
+	timers := param{}
+	if req.Timers {
+		timers = a.looks.add(p.water.look(timerQueue, nil, false))
+	}
 	params := []param{
-		int8Param(int64(req.Worker)), int8Param(int64(req.Request)), classesParam(req.Classes), int4Param(req.Max),
-		boolParam(req.Timers), boolParam(req.Sleep),
+		int8Param(int64(req.Worker)), int8Param(int64(req.Request)),
+		a.looks.add(p.water.look(instanceQueue, req.Classes, false)), int4Param(req.Max), timers,
+		p.sleepParam(req.Worker, req.Sleep),
 	}
 	if err := p.call(ctx, &fetchFunction, req.Max, params, a.read); err != nil {
 		return nil, err
 	}
+	a.looks.learn()
+	p.nudges.settle(req.Worker, provider.NotifyReady, a.looks.again, len(reply.Granted) > 0)
 	return reply.Granted, nil
 }
 
 var fetchWorkFunction = function{name: "fetch_work_items_v1"}
 
 // FetchWorkItems implements provider.Provider.
-func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
+func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
 	if req.Worker == 0 || req.Request == 0 {
 		return nil, giveUp(fetchWorkFunction.name, "a fetch needs a worker and a request id")
 	}
 	if req.Max <= 0 {
-		return nil, nil
+		return &provider.FetchWorkReply{}, nil
 	}
 	var reply provider.AckReply
 	a := newAnswer(&reply, nil)
 	params := []param{
-		int8Param(int64(req.Worker)), int8Param(int64(req.Request)), classesParam(req.Classes), int4Param(req.Max),
-		boolParam(req.Sleep),
+		int8Param(int64(req.Worker)), int8Param(int64(req.Request)),
+		a.looks.add(p.water.look(workQueue, req.Classes, false)), int4Param(req.Max), p.sleepParam(req.Worker, req.Sleep),
+		classesParam(req.Serves),
 	}
 	if err := p.call(ctx, &fetchWorkFunction, req.Max, params, a.read); err != nil {
 		return nil, err
 	}
-	return reply.Work, nil
+	a.looks.learn()
+	p.nudges.settle(req.Worker, provider.NotifyWork, a.looks.again, len(reply.Work) > 0)
+	return &provider.FetchWorkReply{Work: reply.Work, Granted: reply.Granted}, nil
 }
 
 var ackWorkFunction = function{name: "ack_work_items_v1"}
@@ -170,15 +180,18 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 	params := []param{
 		int8Param(int64(req.Worker)), part.param(), iid.param(), execution.param(), event.param(), token.param(),
 		request.param(), body.param(), take.param(), cachedExecution.param(), cachedSeq.param(),
-		classesParam(req.Serves), int4Param(req.ClaimWork), classesParam(req.WorkClasses), int8Param(int64(req.ClaimRequest)),
+		classesParam(req.Serves), int4Param(req.ClaimWork),
 	}
 	reply := &provider.AckReply{Results: make([]provider.AckResult, n)}
+	a := newAnswer(reply, order)
+	params = append(params, p.claimParam(a, req.ClaimWork, req.WorkClasses), int8Param(int64(req.ClaimRequest)))
 	for i := range req.Items {
 		reply.Results[i].Ref = req.Items[i].Ref
 	}
-	if err := p.call(ctx, &ackWorkFunction, n, params, newAnswer(reply, order).read); err != nil {
+	if err := p.call(ctx, &ackWorkFunction, n, params, a.read); err != nil {
 		return nil, err
 	}
+	a.looks.learn()
 	return reply, nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,6 +24,22 @@ const (
 // Listen implements provider.Notifier on one connection of its own. Behind a pooler in transaction mode notifications
 // may not arrive; then the pulse serves alone.
 func (p *Provider) Listen(ctx context.Context, worker provider.WorkerID, notify func(provider.Notification)) error {
+	var one sync.Mutex
+	inTurn := func(n provider.Notification) {
+		one.Lock()
+		defer one.Unlock()
+		notify(n)
+	}
+	nudging, end := context.WithCancel(ctx)
+	var tasks sync.WaitGroup
+	defer tasks.Wait()
+	defer end()
+	tasks.Go(func() { p.nudges.listen(nudging, worker, inTurn) })
+	return p.listen(ctx, worker, inTurn)
+}
+
+// listen keeps a connection that listens until ctx ends.
+func (p *Provider) listen(ctx context.Context, worker provider.WorkerID, notify func(provider.Notification)) error {
 	pause := firstReconnect
 	for {
 		connected, err := p.listenOnce(ctx, worker, notify)

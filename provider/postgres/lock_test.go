@@ -96,7 +96,7 @@ func TestOpenTransaction(t *testing.T) {
 			listening, stop := context.WithCancel(s.ctx)
 			defer stop()
 			go s.Listen(listening, worker, func(n provider.Notification) {
-				if n.Kind == provider.NotifyReady {
+				if n.Kind == provider.NotifyReady || n.Kind == provider.NotifyHeld {
 					ready <- struct{}{}
 				}
 			})
@@ -173,7 +173,7 @@ func TestMutualReap(t *testing.T) {
 		}
 	}
 	beatA, beatB := s.beat(a), s.beat(b)
-	tx := s.begin(pgx.ReadCommitted, fmt.Sprintf(`select from worker where id = %d for update`, b))
+	tx := s.begin(pgx.ReadCommitted, fmt.Sprintf(`select from presence where worker = %d for update`, b))
 	results := make(chan error, 2)
 	go func() { _, err := s.pulse(s.ctx, b, beatA); results <- err }()
 	s.awaitBlocked(1)
@@ -232,11 +232,14 @@ func TestFetchRepeatedWhileItRuns(t *testing.T) {
 			return len(items), err
 		},
 		"work": func(request provider.Token) (int, error) {
-			items, err := s.FetchWorkItems(s.ctx, &provider.FetchWorkRequest{Worker: worker, Request: request, Classes: []provider.ClassID{s.job}, Max: 2, Sleep: true})
-			return len(items), err
+			reply, err := s.FetchWorkItems(s.ctx, &provider.FetchWorkRequest{Worker: worker, Request: request, Classes: []provider.ClassID{s.job}, Max: 2, Sleep: true})
+			if err != nil {
+				return 0, err
+			}
+			return len(reply.Work), nil
 		},
 	} {
-		tx := s.begin(pgx.ReadCommitted, `update worker set sleeping = null, sleeping_work = null`)
+		tx := s.begin(pgx.ReadCommitted, `update presence set turns = null, work = null`)
 		request, results := provider.NewToken(), make(chan error, 2)
 		try := func() {
 			n, err := fetch(request)
@@ -365,16 +368,19 @@ func TestQueuedWhileFallingAsleep(t *testing.T) {
 			return len(items), err
 		}, func() { s.start("queued") }},
 		"work": {func() (int, error) {
-			items, err := s.FetchWorkItems(s.ctx, &provider.FetchWorkRequest{Worker: worker, Request: provider.NewToken(), Classes: []provider.ClassID{s.job}, Max: 2, Sleep: true})
-			return len(items), err
+			reply, err := s.FetchWorkItems(s.ctx, &provider.FetchWorkRequest{Worker: worker, Request: provider.NewToken(), Classes: []provider.ClassID{s.job}, Max: 2, Sleep: true})
+			if err != nil {
+				return 0, err
+			}
+			return len(reply.Work), nil
 		}, func() {
 			s.commitTurn(other, &held, provider.Commit{Work: []provider.NewWork{{Event: 1, Class: s.job}}})
 		}},
 	} {
-		if _, err := s.connect().Exec(s.ctx, `update worker set sleeping = null, sleeping_work = null`); err != nil {
+		if _, err := s.connect().Exec(s.ctx, `update presence set turns = null, work = null`); err != nil {
 			t.Fatal(err)
 		}
-		tx := s.begin(pgx.ReadCommitted, `select from worker for update`)
+		tx := s.begin(pgx.ReadCommitted, `select from presence for update`)
 		found := make(chan int, 1)
 		go func() {
 			n, err := c.fetch()

@@ -179,7 +179,7 @@ func migrate(ctx context.Context, conn *pgx.Conn, schema string, parts int) erro
 	}
 	if state.functionsVersion <= functionsVersion {
 		f := functions()
-		if err := exec(f.sql); err != nil {
+		if err := exec(strings.ReplaceAll(f.sql, "@schema@", quoted)); err != nil {
 			return fmt.Errorf("stored functions: %w", err)
 		}
 		err := exec(`update meta set functions_version = ` + strconv.Itoa(functionsVersion) +

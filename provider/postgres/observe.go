@@ -28,13 +28,17 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 		beat.int8(b.Beat)
 	}
 	watchPart, watch := p.keys(req.Watch)
+	var looks looks
 	params := []param{
-		int8Param(int64(req.Worker)), boolParam(req.Join), textParam(req.Name), intervalParam(req.TTL),
-		reap.param(), beat.param(), classesParam(req.Classes), classesParam(req.WorkClasses), boolParam(req.Sleep),
-		watchPart, watch,
+		int8Param(int64(req.Worker)), boolParam(req.Join), textParam(req.Name), intervalParam(req.TTL), reap.param(), beat.param(),
+		looks.add(p.water.look(instanceQueue, req.Classes, true)), looks.add(p.water.look(workQueue, req.WorkClasses, true)),
+		looks.add(p.water.look(timerQueue, nil, true)), boolParam(req.Sleep), watchPart, watch,
 	}
 	reply := new(provider.PulseReply)
 	err := p.call(ctx, &pulseFunction, len(req.Reap)+len(req.Watch), params, func(r *row) error {
+		if mine, err := looks.read(r); mine {
+			return err
+		}
 		switch r.kind {
 		case rowSummary:
 			reply.Now = r.at
@@ -59,6 +63,7 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 	if err != nil {
 		return nil, err
 	}
+	looks.learn()
 	return reply, nil
 }
 
@@ -152,7 +157,7 @@ func (p *Provider) states(ctx context.Context, f *function, items int, params []
 	return out, nil
 }
 
-// parseState reads the document that the function state_of_v1 writes.
+// parseState reads the document that the function states_v1 writes.
 func parseState(document []byte) (*provider.InstanceState, error) {
 	var d struct {
 		Part        int16

@@ -73,8 +73,6 @@ func (o *Options) validate() error {
 	return errors.Join(errs...)
 }
 
-var errClosed = errors.New("the provider is closed")
-
 // Provider is a provider.Provider and provider.Notifier on PostgreSQL. It is safe for concurrent use.
 type Provider struct {
 	pool   *pgxpool.Pool
@@ -85,6 +83,10 @@ type Provider struct {
 	log    *slog.Logger
 	pooler bool
 	closed atomic.Bool
+	water  lowWater
+	nudges nudges
+
+	withoutPlain bool // set by tests: the functions of lone.go and plain.go are not used
 }
 
 var (
@@ -128,6 +130,9 @@ func (p *Provider) Close() error {
 
 // Parts returns the number of partitions of the schema.
 func (p *Provider) Parts() int { return p.parts }
+
+// Schema returns the name of the schema, as it is.
+func (p *Provider) Schema() string { return p.name }
 
 // prepareSchema checks the state of the schema and migrates it if that is wanted.
 func (p *Provider) prepareSchema(ctx context.Context, o *Options) error {

@@ -180,7 +180,7 @@ func TestOneStatementPerCall(t *testing.T) {
 				t.Errorf("%d round trips, %d statements and %d prepares for %d calls", counts.RoundTrips, len(counts.Statements), counts.Prepares, len(calls))
 			}
 			for i, statement := range counts.Statements {
-				if !regexp.MustCompile(`^select \* from "[^"]+"\.` + calls[i] + `_v1\(`).MatchString(statement.SQL) {
+				if !regexp.MustCompile(`^select (\* from )?"[^"]+"\.` + calls[i] + `_v1\(`).MatchString(statement.SQL) {
 					t.Errorf("%s sent %s", calls[i], statement.SQL)
 				}
 			}
@@ -221,13 +221,22 @@ func callEach(t *testing.T, p *postgres.Provider) (calls []string) {
 	call("ack_orchestration_items", err)
 	_, err = p.FetchOrchestrationItems(ctx, &provider.FetchRequest{Worker: worker, Request: provider.NewToken(), Classes: ids[:1], Max: 5, Timers: true})
 	call("fetch_orchestration_items", err)
-	work, err := p.FetchWorkItems(ctx, &provider.FetchWorkRequest{Worker: worker, Request: provider.NewToken(), Classes: ids[1:], Max: 5})
+	fetched, err := p.FetchWorkItems(ctx, &provider.FetchWorkRequest{Worker: worker, Request: provider.NewToken(), Classes: ids[1:], Max: 5})
 	call("fetch_work_items", err)
+	work := fetched.Work
 	_, err = p.AckWorkItems(ctx, &provider.AckWorkRequest{Worker: worker, Items: []provider.AckWorkItem{{WorkKey: work[0].WorkKey, Token: work[0].Token,
 		Request: provider.NewToken(), Body: []byte(`{}`), Take: true}}, Serves: ids[:1]})
 	call("ack_work_items", err)
-	err = p.AbandonItems(ctx, &provider.AbandonRequest{Instances: []provider.AbandonedInstance{{Ref: started.Results[0].Ref, Token: second.Request}}})
+	ref := started.Results[0].Ref
+	err = p.AbandonItems(ctx, &provider.AbandonRequest{Instances: []provider.AbandonedInstance{{Ref: ref, Token: second.Request}},
+		Work: []provider.AbandonedWork{{WorkKey: provider.WorkKey{Ref: ref, Execution: 1, Event: 1}, Token: first.Request}}})
 	call("abandon_items", err)
+	moved, err := p.FetchWorkItems(ctx, &provider.FetchWorkRequest{Worker: provider.NewWorkerID(), Request: provider.NewToken(), Classes: ids[1:],
+		Max: 5, Serves: ids[:1]})
+	call("fetch_work_items", err)
+	if len(moved.Granted) != 1 || len(moved.Granted[0].History) == 0 {
+		t.Fatalf("%+v", moved)
+	}
 	_, err = p.Pulse(ctx, &provider.PulseRequest{Worker: worker, Join: true, TTL: time.Second, Classes: ids[:1], WorkClasses: ids[1:], Watch: []string{id}})
 	call("pulse", err)
 	_, err = p.ResumeInstances(ctx, []string{id})

@@ -21,12 +21,13 @@ const (
 	oidInterval  = 1186
 	oidTimestamp = 1184 // timestamptz
 	oidUUID      = 2950
+	oidXID8      = 5069
 )
 
 // arrayOf maps the number of an element type to that of its array type.
 var arrayOf = map[uint32]uint32{
 	oidBool: 1000, oidInt8: 1016, oidInt2: 1005, oidInt4: 1007, oidText: 1009, oidJSON: 199,
-	oidInterval: 1187, oidTimestamp: 1185, oidUUID: 2951,
+	oidInterval: 1187, oidTimestamp: 1185, oidUUID: 2951, oidXID8: 271,
 }
 
 // param is one parameter of a call: nil data is null.
@@ -83,12 +84,15 @@ type column struct {
 	n     uint32
 	nulls uint32
 	some  bool // an element that is not null
+	room  int  // bytes the elements are expected to need
 	buf   []byte
 }
 
-func newColumn(elem uint32, n int) *column {
-	return &column{elem: elem, buf: make([]byte, arrayHeader, arrayHeader+n*16)}
-}
+// newColumn makes a column for about n elements; its buffer is made with the first.
+func newColumn(elem uint32, n int) *column { return &column{elem: elem, room: 16 * n} }
+
+// newDocuments makes a column for n documents of this many bytes together.
+func newDocuments(n, bytes int) *column { return &column{elem: oidJSON, room: 4*n + bytes} }
 
 func (c *column) param() param {
 	p := param{oid: arrayOf[c.elem]}
@@ -118,14 +122,22 @@ func emptyArray(elem uint32) []byte {
 	return b[:]
 }
 
-func (c *column) size(n int) {
+// next begins an element.
+func (c *column) next() {
+	if c.buf == nil {
+		c.buf = make([]byte, arrayHeader, arrayHeader+c.room)
+	}
 	c.n++
+}
+
+func (c *column) size(n int) {
+	c.next()
 	c.some = true
 	c.buf = binary.BigEndian.AppendUint32(c.buf, uint32(n))
 }
 
 func (c *column) null() {
-	c.n++
+	c.next()
 	c.nulls = 1
 	c.buf = binary.BigEndian.AppendUint32(c.buf, 0xffffffff)
 }
@@ -234,6 +246,8 @@ const (
 	rowState     = 6
 	rowStale     = 7
 	rowNextTimer = 8
+	rowLowWater  = 9
+	rowAgain     = 10
 )
 
 // replyColumns is how many columns the type reply has.

@@ -112,7 +112,7 @@ func (f *fixture) fallAsleep(w provider.WorkerID) {
 		work, err := f.p.FetchWorkItems(f.ctx, &provider.FetchWorkRequest{Worker: w, Request: provider.NewToken(),
 			Classes: []provider.ClassID{f.job}, Max: 10, Sleep: true})
 		f.ok("N2", err)
-		asleep = len(items)+len(work) == 0
+		asleep = len(items)+len(work.Work) == 0
 	}
 	f.pulse(&provider.PulseRequest{Worker: w, Classes: []provider.ClassID{f.flow}, WorkClasses: []provider.ClassID{f.job}, Sleep: true})
 }

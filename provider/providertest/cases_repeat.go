@@ -16,6 +16,7 @@ var repeatCases = []Case{
 	{"repeat/fetch-after-other-owners", []string{"I3", "F6"}, repeatFetchHistory},
 	{"repeat/fetch-after-release", []string{"I3", "L10"}, repeatFetchAfterRelease},
 	{"repeat/work-fetch", []string{"I4"}, repeatWorkFetch},
+	{"repeat/work-fetch-with-instance", []string{"I4", "W16"}, repeatWorkFetchGranted},
 	{"repeat/ack", []string{"I5", "T1"}, repeatAck},
 	{"repeat/ack-later", []string{"I5"}, repeatAckLater},
 	{"repeat/ack-after-takeover", []string{"I5", "I6"}, repeatAckAfterTakeover},
@@ -23,6 +24,7 @@ var repeatCases = []Case{
 	{"repeat/ack-that-continued-as-new", []string{"I5", "X1"}, repeatAckContinued},
 	{"repeat/ack-returns-messages-again", []string{"I6"}, repeatAckMessages},
 	{"repeat/ack-returns-grants-again", []string{"I6", "K2", "G1"}, repeatAckGrants},
+	{"repeat/ack-with-message-to-itself", []string{"I6", "M10"}, repeatAckToItself},
 	{"repeat/ack-returns-work-again", []string{"I6", "W9"}, repeatAckWork},
 	{"repeat/ack-of-freed-grants-nothing", []string{"I6", "A10"}, repeatAckFreed},
 	{"repeat/result-with-grant", []string{"I7"}, repeatResultGranted},
@@ -182,14 +184,15 @@ func repeatWorkFetch(f *fixture) {
 	w, other := f.worker(), f.worker()
 	f.scheduled(w, "a", 4)
 	req := &provider.FetchWorkRequest{Worker: w, Request: provider.NewToken(), Classes: []provider.ClassID{f.job}, Max: 2}
-	first, err := f.p.FetchWorkItems(f.ctx, req)
+	r, err := f.p.FetchWorkItems(f.ctx, req)
 	f.ok("W1", err)
+	first := r.Work
 	equal(f, "W2", "items", len(first), 2)
 	for _, p := range []provider.Provider{f.p, f.handle()} {
-		again, err := p.FetchWorkItems(f.ctx, req)
+		r, err := p.FetchWorkItems(f.ctx, req)
 		f.ok("I4", err)
-		equal(f, "I4", "items", len(again), 2)
-		for _, it := range again {
+		equal(f, "I4", "items", len(r.Work), 2)
+		for _, it := range r.Work {
 			f.check("I4", it.WorkKey == first[0].WorkKey || it.WorkKey == first[1].WorkKey, "the repeat granted %+v", it.WorkKey)
 			equal(f, "I4", "token", it.Token, req.Request)
 			equal(f, "I4", "attempt", it.Attempt, 1)
@@ -198,9 +201,32 @@ func repeatWorkFetch(f *fixture) {
 	}
 	theirs, err := f.p.FetchWorkItems(f.ctx, &provider.FetchWorkRequest{Worker: other, Request: req.Request, Classes: req.Classes, Max: 10})
 	f.ok("I4", err)
-	equal(f, "I4", "items for another worker", len(theirs), 2)
+	equal(f, "I4", "items for another worker", len(theirs.Work), 2)
 	equal(f, "W4", "result", f.finishWork(w, first[0].WorkKey, first[0].Token), provider.Applied)
 	equal(f, "W4", "result", f.finishWork(w, first[1].WorkKey, first[1].Token), provider.Applied)
+}
+
+// repeatWorkFetchGranted repeats a fetch that brought an instance with its work, also when that has moved on.
+func repeatWorkFetchGranted(f *fixture) {
+	w, other := f.worker(), f.worker()
+	f.scheduled(other, "a", 2)
+	req := f.fetchWorkServing(w, 1)
+	var got *lease
+	for try := range 3 {
+		r, err := f.p.FetchWorkItems(f.ctx, req)
+		f.ok("I4", err)
+		f.check("I4", len(r.Work) == 1 && len(r.Granted) == 1, "try %d: %d items, granted %s, want one and its instance", try, len(r.Work), describe(r.Granted))
+		got = &lease{r.Granted[0], w}
+		equal(f, "I4", "token", got.Token, req.Request)
+		equal(f, "I4", "attempt", got.Attempt, 0)
+		f.checkHistory("I4", got, 2)
+	}
+	f.ack(got, f.turn(1, func(c *provider.Commit) { c.Waits = []string{"x"} }))
+	r, err := f.p.FetchWorkItems(f.ctx, req)
+	f.ok("I4", err)
+	equal(f, "I4", "items of the repeat after a commit", len(r.Work), 1)
+	f.check("I4", len(r.Granted) == 0, "granted %s again, which was released", describe(r.Granted))
+	equal(f, "I4", "owner", f.state("a").Worker, 0)
 }
 
 // tryTwice commits one request twice and returns both replies.
@@ -368,6 +394,23 @@ func repeatAckGrants(f *fixture) {
 	third, err := f.p.AckOrchestrationItems(f.ctx, req)
 	f.ok("I6", err)
 	f.check("I6", len(third.Granted) == 0, "granted %s again after their turns", describe(third.Granted))
+}
+
+// repeatAckToItself: the sender holds the target already, by its own right; neither try grants it.
+func repeatAckToItself(f *fixture) {
+	w := f.worker()
+	l := f.granted(w, "a")
+	m := event("a", "x", "1")
+	m.Take = true
+	item := l.item(f.turn(1, func(c *provider.Commit) {
+		c.Keep, c.Waits, c.Messages = true, []string{"x"}, []provider.NewMessage{m}
+	}))
+	first, second := f.tryTwice("I6", &provider.AckRequest{Worker: w, Items: []provider.AckItem{item}, Serves: []provider.ClassID{f.flow}})
+	for _, r := range []*provider.AckReply{first, second} {
+		equal(f, "I5", "status", r.Results[0].Status, provider.Applied)
+		equal(f, "I6", "instances granted", len(r.Granted), 0)
+		equal(f, "I6", "messages", len(r.Results[0].Messages), 1)
+	}
 }
 
 func repeatAckWork(f *fixture) {

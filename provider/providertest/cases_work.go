@@ -62,10 +62,10 @@ func workQueued(f *fixture) {
 	work := f.work(3, false)
 	f.ack(l, f.turn(4, func(c *provider.Commit) { c.Work = []provider.NewWork{work} }))
 	req := &provider.FetchWorkRequest{Worker: other, Request: provider.NewToken(), Classes: []provider.ClassID{f.job}, Max: 10}
-	items, err := f.handle().FetchWorkItems(f.ctx, req)
+	r, err := f.handle().FetchWorkItems(f.ctx, req)
 	f.ok("W1", err)
-	equal(f, "W1", "items", len(items), 1)
-	it := items[0]
+	equal(f, "W1", "items", len(r.Work), 1)
+	it := r.Work[0]
 	equal(f, "W1", "key", it.WorkKey, provider.WorkKey{Ref: l.Ref, Execution: 1, Event: 3})
 	equal(f, "W1", "instance id", it.InstanceID, "a")
 	equal(f, "W1", "class", it.Class, f.job)
@@ -506,7 +506,7 @@ func workDisjoint(f *fixture) {
 				return err
 			}
 			mu.Lock()
-			for _, it := range got {
+			for _, it := range got.Work {
 				granted[it.WorkKey]++
 			}
 			all := len(granted) == items

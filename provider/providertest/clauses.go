@@ -40,7 +40,7 @@ var clauses = []Clause{
 	{"F2", "An instance is granted to one worker at a time, however many fetch, also over several handles; no ready instance is left out for good."},
 	{"F3", "Only free and ready instances are granted: never run, or with unread messages they can use. Looking at one that is not ready changes neither its token nor its attempts."},
 	{"F4", "A fetch grants at most Max instances."},
-	{"F5", "Attempt counts the grants since the last committed turn, this one included; a committed turn starts it afresh."},
+	{"F5", "Attempt counts the grants since the last committed turn, this one included and those that came with work (W16) not; a committed turn starts it afresh."},
 	{"F6", "A grant carries the whole history of the current execution, in order, unless the worker committed the last turn: then it is left out and HistoryOmitted is set."},
 	{"F7", "A grant carries the unread messages the instance can use, in order of arrival, unchanged."},
 	{"F8", "A message for an instance that the fetching worker holds comes back as a Held item with all messages it can use: under the current token, the attempt not counted, the lease not disturbed. Other workers get nothing of it. Of a commit of the holder under way at the same time, either the item carries the token or the reply has the messages. A repeat of the fetch brings the item again: the caller may not have got it."},
@@ -120,6 +120,8 @@ var clauses = []Clause{
 	{"W13", "The result for an ended instance or an earlier execution is Gone; the item is removed."},
 	{"W14", "Results are answered each for itself: one that is Gone does not keep the others from being applied."},
 	{"W15", "An instance that is committed without Keep and goes on stays held under the commit's request if ClaimWork brings an item of it; otherwise a claim holds no instance."},
+	{"W16", "A work fetch grants with an item its instance, if that is free, running the item's execution, not parked and of a class in Serves: once, under the fetch's request, with the messages it can use, and to nobody else. No attempt is counted. Any other instance is left as it is."},
+	{"W17", "A grant that comes with work carries the whole history if that is at most MaxGrantTurns turns and MaxGrantBytes bytes, as the store counts them, else as many of the latest turns as fit; with none of them, and if the worker committed the last turn, HistoryOmitted is set."},
 
 	// B: abandon and park
 	{"B1", "An abandoned instance is free at once under a token nobody knows, and ready again after Delay, not before, with what it had unread."},
@@ -155,7 +157,7 @@ var clauses = []Clause{
 	{"I1", "A repeated start answers as the first did, with the same Ref, and creates nothing more, however far the instance has come since."},
 	{"I2", "A repeated eager start answers as the first did and applies its first turn once."},
 	{"I3", "A repeated fetch first returns what it granted, with the same tokens, attempts, messages and history, and only to the same worker."},
-	{"I4", "A repeated work fetch first returns what it granted, with the same tokens and attempts."},
+	{"I4", "A repeated work fetch first returns what it granted, with the same tokens and attempts, and the instances that came with it as far as they are still held by it. It grants no others."},
 	{"I5", "A repeated ack is Applied, without applying anything again, also when later turns have been committed or the instance has ended."},
 	{"I6", "A repeated ack returns again what the first returned: messages, children and targets granted, work claimed, as far as they are still held by it. It grants nothing that has become free since."},
 	{"I7", "A repeated result that was granted returns the grant again; one that was not granted is Applied or Gone. The result is stored once."},

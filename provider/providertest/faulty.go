@@ -116,8 +116,8 @@ func (f *faulty) AckOrchestrationItems(ctx context.Context, req *provider.AckReq
 	return through(f, "AckOrchestrationItems", func() (*provider.AckReply, error) { return f.p.AckOrchestrationItems(ctx, req) })
 }
 
-func (f *faulty) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
-	return through(f, "FetchWorkItems", func() ([]provider.WorkItem, error) { return f.p.FetchWorkItems(ctx, req) })
+func (f *faulty) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
+	return through(f, "FetchWorkItems", func() (*provider.FetchWorkReply, error) { return f.p.FetchWorkItems(ctx, req) })
 }
 
 func (f *faulty) AckWorkItems(ctx context.Context, req *provider.AckWorkRequest) (*provider.AckReply, error) {

@@ -378,10 +378,10 @@ func (f *fixture) fetchWork(w provider.WorkerID, max int) []provider.WorkItem {
 
 func (f *fixture) fetchWorkOf(w provider.WorkerID, max int, classes ...provider.ClassID) []provider.WorkItem {
 	f.Helper()
-	items, err := f.p.FetchWorkItems(f.ctx, &provider.FetchWorkRequest{
+	r, err := f.p.FetchWorkItems(f.ctx, &provider.FetchWorkRequest{
 		Worker: w, Request: provider.NewToken(), Classes: classes, Max: max})
 	f.ok("W1", err)
-	return items
+	return r.Work
 }
 
 // work makes a work item of class job with a distinct input.

@@ -85,6 +85,7 @@ func Cases() []Case {
 		takeCases,
 		timerCases,
 		workCases,
+		workGrantCases,
 		executionCases,
 		childCases,
 		abandonCases,

@@ -46,8 +46,8 @@ func (r repeating) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	return again(func() (*provider.AckReply, error) { return r.p.AckOrchestrationItems(ctx, req) })
 }
 
-func (r repeating) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
-	return again(func() ([]provider.WorkItem, error) { return r.p.FetchWorkItems(ctx, req) })
+func (r repeating) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
+	return again(func() (*provider.FetchWorkReply, error) { return r.p.FetchWorkItems(ctx, req) })
 }
 
 func (r repeating) AckWorkItems(ctx context.Context, req *provider.AckWorkRequest) (*provider.AckReply, error) {

@@ -96,12 +96,12 @@ func (h *hooked) AckOrchestrationItems(ctx context.Context, req *provider.AckReq
 	return r, err
 }
 
-func (h *hooked) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
-	items, err := h.Provider.FetchWorkItems(ctx, req)
-	if h.gotWork != nil {
-		h.gotWork(items)
+func (h *hooked) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
+	r, err := h.Provider.FetchWorkItems(ctx, req)
+	if err == nil && h.gotWork != nil {
+		h.gotWork(r.Work)
 	}
-	return items, err
+	return r, err
 }
 
 func (h *hooked) AckWorkItems(ctx context.Context, req *provider.AckWorkRequest) (*provider.AckReply, error) {

@@ -11,19 +11,74 @@ import (
 )
 
 // FetchWorkItems implements provider.Provider.
-func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
+func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
 	const op = "fetch_work_items"
 	if problem := checkClaim(req.Worker, req.Request, req.Max); problem != "" {
 		return nil, invalid(op, problem)
 	}
-	var items []provider.WorkItem
+	var reply *provider.FetchWorkReply
 	err := p.write(ctx, op, req.Max, lease, func(t *tx) {
-		items = t.claimWork(req.Worker, req.Request, req.Classes, req.Max, false)
+		reply = new(provider.FetchWorkReply)
+		fresh := len(t.workUnder(req.Worker, req.Request)) == 0
+		reply.Work = t.claimWork(req.Worker, req.Request, req.Classes, req.Max, fresh)
+		reply.Granted = t.grantWithWork(req, reply.Work, fresh)
 	})
 	if err != nil {
 		return nil, err
 	}
-	return items, nil
+	return reply, nil
+}
+
+const holdWithWork = `UPDATE instance SET owner = ?2, token = ?3, due = NULL WHERE id = ?1`
+
+// grantWithWork returns the instances that come with fetched work. It leases those that are free, unless the call is a
+// repeat. No attempt is counted: no turn is tried yet.
+func (t *tx) grantWithWork(req *provider.FetchWorkRequest, work []provider.WorkItem, fresh bool) []provider.OrchestrationItem {
+	if len(req.Serves) == 0 {
+		return nil
+	}
+	var items []provider.OrchestrationItem
+	seen := make(map[int64]bool, len(work))
+	for n := range work {
+		w := &work[n]
+		if seen[w.Row] {
+			continue
+		}
+		seen[w.Row] = true
+		i := t.instanceAt(w.Row)
+		if i == nil {
+			continue
+		}
+		if fresh && i.free() && i.execution == w.Execution && slices.Contains(req.Serves, i.class) {
+			t.exec(holdWithWork, i.row, req.Worker, req.Request)
+			i.owner, i.token, i.due = req.Worker, req.Request, 0
+		}
+		if i.heldBy(req.Worker, req.Request) {
+			items = append(items, t.item(i, t.latestFor(i, req.Worker), t.unread(i)))
+		}
+	}
+	return items
+}
+
+const latestTurns = `SELECT seq, octet_length(events) FROM history WHERE iid = ? AND execution = ? ORDER BY seq DESC LIMIT ?`
+
+// latestFor is historyFor, bounded: it says where the latest turns begin that may come with fetched work.
+func (t *tx) latestFor(i *instance, worker provider.WorkerID) int32 {
+	from := omitHistory
+	if i.lastOwner == worker {
+		return from
+	}
+	bytes := 0
+	t.each(latestTurns, args{i.row, i.execution, provider.MaxGrantTurns}, func(rows *sql.Rows) error {
+		var seq int32
+		var size int
+		err := rows.Scan(&seq, &size)
+		if bytes += size; bytes <= provider.MaxGrantBytes {
+			from = seq
+		}
+		return err
+	})
+	return from
 }
 
 const (

@@ -8,7 +8,6 @@ returns setof reply
 language plpgsql set search_path from current set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
 declare
-  t timestamptz := clock_timestamp();
   ready int[];
   work_ready int[];
 begin
@@ -20,26 +19,30 @@ begin
         from unnest(p_part, p_iid, p_token, p_undo, p_park) u(part, iid, token, undo, park)
        where i.part = u.part and i.iid = u.iid and i.token = u.token and coalesce(i.owner, 0) <> 0
       returning i.part, i.iid, i.class, i.parked is not null parked),
+    left_behind as (  -- what was leased with the instance is found by its claim from now on, should the worker die
+      update work w set claim = w.token
+        from freed f
+       where w.part = f.part and w.iid = f.iid and coalesce(w.owner, 0) <> 0 and w.claim is null),
     hinted as (
       insert into hint (part, class, due, iid)
-      select f.part, f.class, t + u.delay, f.iid
+      select f.part, f.class, clock_timestamp() + u.delay, f.iid
         from freed f
         join unnest(p_part, p_iid, p_delay) u(part, iid, delay) on u.part = f.part and u.iid = f.iid
        where not f.parked
       returning class, due)
-    select array_agg(class) filter (where due <= t) into ready from hinted;
+    select array_agg(class) filter (where due <= clock_timestamp()) into ready from hinted;
   end if;
   if w_iid is not null then
     with freed as (
       update work w
-         set owner = null, token = null, claim = null, due = t + u.delay, attempt = greatest(w.attempt - u.undo::int, 0)
+         set owner = null, token = null, claim = null, due = clock_timestamp() + u.delay, attempt = greatest(w.attempt - u.undo::int, 0)
         from unnest(w_part, w_iid, w_execution, w_event, w_token, w_undo, w_delay)
              u(part, iid, execution, event, token, undo, delay)
        where w.part = u.part and w.iid = u.iid and w.execution = u.execution and w.event = u.event
          and w.token = u.token and coalesce(w.owner, 0) <> 0
       returning w.class, w.due)
-    select array_agg(class) filter (where due <= t) into work_ready from freed;
+    select array_agg(class) filter (where due <= clock_timestamp()) into work_ready from freed;
   end if;
   ready := ready || work_ready;
-  if ready is not null then perform notify_listeners_v1(ready, null, null, null, true); end if;
+  if ready is not null then perform notify_listeners_v1(ready, null, null, null); end if;
 end $$;

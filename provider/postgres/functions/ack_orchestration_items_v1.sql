@@ -8,7 +8,7 @@ create or replace function ack_orchestration_items_v1(
   f_item int[], f_event int[], f_token bigint[],               -- finished work
   o_item int[], o_ord bigint[],                                -- consumed messages
   e effects,
-  p_claim_max int, p_claim_classes int[], p_claim bigint)
+  p_claim_max int, p_claim_queue low_water, p_claim bigint)
 returns setof reply
 language plpgsql set search_path from current set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
@@ -92,7 +92,7 @@ begin
       end if;
     end if;
     if p_next_id is not null then
-      ready := begin_executions_v1(p_part, live, p_request, p_keep, p_next_id, p_next_class, p_next_events, t);
+      ready := begin_executions_v1(p_part, live, p_request, p_keep, p_next_id, p_next_class, p_next_events);
     end if;
     if not (e is null) then
       sent := commit_effects_v1(p_worker, p_part, live, p_execution, p_request, e, t);
@@ -104,7 +104,7 @@ begin
     end if;
   end if;
   if cardinality(repeats) > 0 and not (e is null) then
-    again := regranted_v1(p_worker, repeats, p_request, e);
+    again := regranted_v1(p_worker, repeats, p_iid, p_request, e);
     sent.grant_part := sent.grant_part || again.grant_part;
     sent.grant_iid := sent.grant_iid || again.grant_iid;
     sent.grant_from := sent.grant_from || again.grant_from;
@@ -119,12 +119,21 @@ begin
   end if;
   if p_claim_max > 0 then
     if cardinality(applied) > 0 or not exists (select from work where claim = p_claim and owner = p_worker) then
-      perform claim_work_v1(p_worker, p_claim, p_claim_classes, p_claim_max, t);
+      perform claim_work_v1(p_worker, p_claim, p_claim_queue.classes, low_water_v1(p_claim_queue), p_claim_max, t);
+      if running and false = any (p_keep) then -- work claimed here holds the instance it belongs to
+        update instance i set owner = p_worker, claim = null
+          from unnest(p_part, live, p_status, p_keep) u(part, iid, status, keep)
+         where i.part = u.part and i.iid = u.iid and u.status = 0 and not u.keep and i.owner is null
+           and i.iid in (select w.iid from work w where w.claim = p_claim and w.owner = p_worker);
+      end if;
     end if;
     return query select c.* from claimed_work_v1(p_worker, p_claim) c;
+    if p_claim_queue.renew then
+      return query select l.* from renewed_low_water_v1(2, p_claim_queue, t) l;
+    end if;
   end if;
   if ready is not null or sent.owners is not null or watched is not null then
     perform notify_listeners_v1(ready, sent.owners, (select array_agg(p_part[w] order by w) from unnest(watched) w),
-                                (select array_agg(p_iid[w] order by w) from unnest(watched) w), true);
+                                (select array_agg(p_iid[w] order by w) from unnest(watched) w));
   end if;
 end $$;

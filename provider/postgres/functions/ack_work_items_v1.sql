@@ -5,7 +5,7 @@ create or replace function ack_work_items_v1(
   p_worker bigint,
   p_part smallint[], p_iid bigint[], p_execution int[], p_event int[], p_token bigint[], p_request bigint[],
   p_body json[], p_take boolean[], p_cached_execution int[], p_cached_seq int[],
-  p_serves int[], p_claim_max int, p_claim_classes int[], p_claim bigint)
+  p_serves int[], p_claim_max int, p_claim_queue low_water, p_claim bigint)
 returns setof reply
 language plpgsql set search_path from current set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
@@ -69,7 +69,7 @@ begin
         join instance i on i.part = u.part and i.iid = u.iid
        where u.n = any (delivered) and u.iid <> all (granted)),
     hinted as (
-      insert into hint (part, class, due, iid) select part, class, t, iid from left_over)
+      insert into hint (part, class, due, iid) select part, class, clock_timestamp(), iid from left_over)
     select array_agg(class) filter (where owner is null), array_agg(owner) filter (where owner <> p_worker)
       into ready, owners
       from left_over;
@@ -101,11 +101,14 @@ begin
   end if;
   if p_claim_max > 0 then
     if recorded is not null or not exists (select from work where claim = p_claim and owner = p_worker) then
-      perform claim_work_v1(p_worker, p_claim, p_claim_classes, p_claim_max, t);
+      perform claim_work_v1(p_worker, p_claim, p_claim_queue.classes, low_water_v1(p_claim_queue), p_claim_max, t);
     end if;
     return query select c.* from claimed_work_v1(p_worker, p_claim) c;
+    if p_claim_queue.renew then
+      return query select l.* from renewed_low_water_v1(2, p_claim_queue, t) l;
+    end if;
   end if;
   if ready is not null or owners is not null then
-    perform notify_listeners_v1(ready, owners, null, null, true);
+    perform notify_listeners_v1(ready, owners, null, null);
   end if;
 end $$;

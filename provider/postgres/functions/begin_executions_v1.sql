@@ -2,7 +2,7 @@
 -- released instance gets a hint in the queue of its new class, whose number is returned.
 create or replace function begin_executions_v1(
   p_part smallint[], p_iid bigint[], p_request bigint[], p_keep boolean[],
-  p_next_id uuid[], p_next_class int[], p_next_events json[], t timestamptz)
+  p_next_id uuid[], p_next_class int[], p_next_events json[])
 returns int[] language plpgsql as $$
 begin
   update instance i
@@ -17,7 +17,7 @@ begin
    where u.next_id is not null;
   if true = all (p_keep) then return null; end if;
   insert into hint (part, class, due, iid)
-  select u.part, u.class, t, u.iid
+  select u.part, u.class, clock_timestamp(), u.iid
     from unnest(p_part, p_iid, p_next_class, p_keep) u(part, iid, class, keep)
    where u.iid is not null and u.class is not null and not u.keep;
   return array(select u.class from unnest(p_iid, p_next_class, p_keep) u(iid, class, keep)

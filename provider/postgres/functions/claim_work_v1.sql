@@ -1,6 +1,7 @@
--- Leases up to p_max queued work items of the given classes, the oldest first within a class and partition. The claim
--- is a request id: the rows are then read back by it, which is also how a repeat of the call finds them.
-create or replace function claim_work_v1(p_worker bigint, p_claim bigint, p_classes int[], p_max int, t timestamptz)
+-- Leases up to p_max queued work items of the given classes that are due from p_low on, the oldest first. The claim is a request id: the rows are then
+-- read back by it, which is also how a repeat of the call finds them.
+create or replace function claim_work_v1(
+  p_worker bigint, p_claim bigint, p_classes int[], p_low timestamptz[], p_max int, t timestamptz)
 returns int language plpgsql as $$
 declare
   per_queue int := least(p_max, 4 + 2 * p_max / part_count());
@@ -12,9 +13,10 @@ begin
     -- Look without locking, a few of each queue; then lock in order of age, skipping what others are just taking.
     with queued as materialized (
       select q.part, q.iid, q.execution, q.event, q.due
-        from unnest(p_classes) c(class), generate_series(0, part_count() - 1) p(part),
+        from unnest(p_classes, p_low) c(class, low), generate_series(0, part_count() - 1) p(part),
              lateral (select * from work w
-                       where w.part = p.part::smallint and w.class = c.class and w.owner is null and w.due <= t
+                       where w.part = p.part::smallint and w.class = c.class and w.owner is null
+                         and w.due >= c.low and w.due <= t
                        order by w.due limit per_queue) q),
     locked as materialized (
       select w.*

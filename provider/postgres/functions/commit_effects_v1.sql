@@ -11,7 +11,7 @@ declare
 begin
   if e.w_item is not null then
     insert into work (part, iid, execution, event, class, due, owner, token, attempt, input)
-    select p_part[e.w_item[w.n]], p_iid[e.w_item[w.n]], p_execution[e.w_item[w.n]], e.w_event[w.n], e.w_class[w.n], t,
+    select p_part[e.w_item[w.n]], p_iid[e.w_item[w.n]], p_execution[e.w_item[w.n]], e.w_event[w.n], e.w_class[w.n], clock_timestamp(),
            case when e.w_lease[w.n] then p_worker end, case when e.w_lease[w.n] then p_request[e.w_item[w.n]] end,
            e.w_lease[w.n]::int, w.input
       from unnest(e.w_input) with ordinality w(input, n)
@@ -22,8 +22,8 @@ begin
     end if;
   end if;
   if e.t_item is not null then
-    insert into timer (part, iid, execution, event, fire_at)
-    select p_part[u.item], p_iid[u.item], p_execution[u.item], u.event, u.fire_at
+    insert into timer (part, iid, execution, event, fire_at, due)
+    select p_part[u.item], p_iid[u.item], p_execution[u.item], u.event, u.fire_at, greatest(u.fire_at, clock_timestamp())
       from unnest(e.t_item, e.t_event, e.t_fire_at) u(item, event, fire_at)
      where p_iid[u.item] is not null;
   end if;

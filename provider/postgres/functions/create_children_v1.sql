@@ -37,7 +37,7 @@ begin
 
   with queued as (
     insert into hint (part, class, due, iid)
-    select c.part, c.class, t, c.iid
+    select c.part, c.class, clock_timestamp(), c.iid
       from unnest(e.c_part, iids, mine, e.c_class, e.c_lease) c(part, iid, mine, class, lease)
      where c.mine and not c.lease
     returning class)

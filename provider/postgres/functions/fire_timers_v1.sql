@@ -1,15 +1,16 @@
--- Turns due timers into messages, the oldest first, at most p_max of them.
-create or replace function fire_timers_v1(p_worker bigint, p_max int, t timestamptz) returns delivery
+-- Turns due timers into messages, the oldest first, at most p_max of them. p_low has one element: from when on to look.
+create or replace function fire_timers_v1(p_worker bigint, p_low timestamptz[], p_max int, t timestamptz) returns delivery
 language plpgsql as $$
 declare
   r delivery;
+  per_part int := 4 + 2 * p_max / part_count();
 begin
   with due as materialized (
-    select d.part, d.iid, d.execution, d.event, d.fire_at
+    select d.part, d.iid, d.execution, d.event
       from generate_series(0, part_count() - 1) p(part),
-           lateral (select * from timer m where m.part = p.part::smallint and m.fire_at <= t
-                     order by m.fire_at limit p_max) d
-     order by d.fire_at limit p_max),
+           lateral (select * from timer m where m.part = p.part::smallint and m.due >= p_low[1] and m.due <= t
+                     order by m.due limit per_part) d
+     order by d.due limit p_max),
   locked as materialized (
     select m.*
       from due d,
@@ -28,7 +29,7 @@ begin
     insert into inbox (part, iid, name, kind, execution, event, at)
     select part, iid, '', 4, execution, event, fire_at from target order by fire_at),
   hinted as (
-    insert into hint (part, class, due, iid) select part, class, t, iid from target)
+    insert into hint (part, class, due, iid) select part, class, clock_timestamp(), iid from target)
   select array_agg(class) filter (where owner is null), array_agg(owner) filter (where owner <> p_worker)
     into r.ready, r.owners
     from target;

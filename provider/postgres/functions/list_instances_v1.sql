@@ -10,9 +10,10 @@ declare
   classes int[] := case when p_name <> '' then array(select id from class where kind = 1 and name = p_name) end;
 begin
   return query
-  select 6::smallint, 0::smallint, x.part, x.iid, 0, 0, 0, 0, 0::bigint, t, x.instance_id, null::text,
-         state_of_v1(x.part, x.iid, false), null::smallint[], null::bigint[]
-    from (select q.*
+  select 6::smallint, 0::smallint, s.part, s.iid, 0, 0, 0, 0, 0::bigint, t, s.id, null::text, s.state,
+         null::smallint[], null::bigint[]
+    from (select array_agg(x.part) part, array_agg(x.iid) iid from
+         (select q.*
             from generate_series(0, part_count() - 1) p(part),
                  lateral (select i.part, i.iid, i.instance_id
                             from instance i
@@ -22,6 +23,7 @@ begin
                              and (classes is null or i.class = any (classes))
                              and (p_prefix = '' or starts_with(i.instance_id, p_prefix))
                            order by i.iid desc limit p_limit) q
-           order by q.iid desc limit p_limit) x
-   order by x.iid desc;
+           order by q.iid desc limit p_limit) x) y,
+         states_v1(y.part, y.iid, false) s
+   order by s.iid desc;
 end $$;

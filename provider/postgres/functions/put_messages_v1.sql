@@ -53,7 +53,7 @@ begin
       join instance i on i.part = u.part and i.iid = u.iid
      where u.answer = 1 and u.iid <> all (p_own) and u.iid <> all (coalesce(r.grant_iid, '{}'))),
   hinted as (
-    insert into hint (part, class, due, iid) select part, class, t, iid from left_over)
+    insert into hint (part, class, due, iid) select part, class, clock_timestamp(), iid from left_over)
   select array_agg(class) filter (where owner is null), array_agg(owner) filter (where owner <> p_worker)
     into r.ready, r.owners
     from left_over;

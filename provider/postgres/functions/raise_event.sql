@@ -22,7 +22,7 @@ begin
     raise exception 'instance % has ended', $1 using errcode = 'object_not_in_prerequisite_state';
   end if;
   if sent.ready is not null or sent.owners is not null then
-    perform notify_listeners_v1(sent.ready, sent.owners, null, null, false);
+    perform notify_listeners_v1(sent.ready, sent.owners, null, null);
   end if;
 end $$;
 comment on function raise_event(text, text, json, text) is

@@ -17,8 +17,11 @@ begin
      where i.part = r.part and i.iid = r.iid;
   end if;
   return query
-  select 6::smallint, 0::smallint, i.part, i.iid, 0, 0, 0, 0, 0::bigint, t, i.instance_id, null::text,
-         state_of_v1(i.part, i.iid, true), null::smallint[], null::bigint[]
-    from unnest(p_part, p_id) u(part, id)
-    join instance i on i.part = u.part and i.instance_id = u.id;
+  select 6::smallint, 0::smallint, s.part, s.iid, 0, 0, 0, 0, 0::bigint, t, s.id, null::text, s.state,
+         null::smallint[], null::bigint[]
+    from (select array_agg(i.part order by u.n) part, array_agg(i.iid order by u.n) iid
+            from unnest(p_part, p_id) with ordinality u(part, id, n)
+            join instance i on i.part = u.part and i.instance_id = u.id) x,
+         states_v1(x.part, x.iid, true) s
+   order by s.n;
 end $$;

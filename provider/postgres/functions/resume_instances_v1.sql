@@ -19,13 +19,13 @@ begin
      where i.part = f.part and i.iid = f.iid
     returning i.part, i.iid, i.class),
   hinted as (
-    insert into hint (part, class, due, iid) select part, class, r.at, iid from resumed returning class)
+    insert into hint (part, class, due, iid) select part, class, clock_timestamp(), iid from resumed returning class)
   select array_agg(class) into ready from hinted;
   r.statuses := array(
     select (case when i.iid is null then 4 when i.status <> 0 then 5 else 1 end)::smallint
       from unnest(p_part, p_id) with ordinality u(part, id, n)
       left join instance i on i.part = u.part and i.instance_id = u.id
      order by u.n);
-  if ready is not null then perform notify_listeners_v1(ready, null, null, null, true); end if;
+  if ready is not null then perform notify_listeners_v1(ready, null, null, null); end if;
   return next r;
 end $$;

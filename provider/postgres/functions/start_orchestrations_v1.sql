@@ -56,27 +56,27 @@ begin
   if 0 = any (p_request) then
     with queued as (
       insert into hint (part, class, due, iid)
-      select u.part, u.class, t, u.iid
+      select u.part, u.class, clock_timestamp(), u.iid
         from unnest(p_part, p_class, live, p_request) u(part, class, iid, request)
        where u.iid is not null and u.request = 0
       returning class)
     select array_agg(class) into ready from queued;
   end if;
   if p_next_id is not null then
-    ready := ready || begin_executions_v1(p_part, live, p_request, p_keep, p_next_id, p_next_class, p_next_events, t);
+    ready := ready || begin_executions_v1(p_part, live, p_request, p_keep, p_next_id, p_next_class, p_next_events);
   end if;
   if not (e is null) then
     sent := commit_effects_v1(p_worker, p_part, live, array_fill(1, array[n]), p_request, e, t);
     ready := ready || sent.ready;
     -- Nobody else knows the new instances yet; only the call itself can have sent them anything.
-    if false = any (p_keep) and (e.m_item is not null or e.c_item is not null) then
+    if false = any (p_keep) and (e.m_item is not null or e.c_item is not null or true = any (e.w_lease)) then
       perform hold_unread_v1(p_worker, p_part,
         array(select case when u.request <> 0 then u.iid end from unnest(live, p_request) with ordinality u(iid, request, n)
                order by u.n), p_status, p_keep);
     end if;
     if array_position(live, null) is not null then
       again := regranted_v1(p_worker, array(select u.n::int from unnest(live, r.statuses) with ordinality u(iid, status, n)
-                                             where u.iid is null and u.status = 1), p_request, e);
+                                             where u.iid is null and u.status = 1), r.refs, p_request, e);
       sent.grant_part := sent.grant_part || again.grant_part;
       sent.grant_iid := sent.grant_iid || again.grant_iid;
       sent.grant_from := sent.grant_from || again.grant_from;
@@ -96,7 +96,6 @@ begin
   end if;
   if ready is not null or sent.owners is not null or watched is not null then
     perform notify_listeners_v1(ready, sent.owners, (select array_agg(p_part[w] order by w) from unnest(watched) w),
-                                (select array_agg(live[w] order by w) from unnest(watched) w),
-                                p_worker is not null);
+                                (select array_agg(live[w] order by w) from unnest(watched) w));
   end if;
 end $$;

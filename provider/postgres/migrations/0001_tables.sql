@@ -85,7 +85,8 @@ create table work (
   due timestamptz not null,
   owner bigint,
   token bigint,
-  claim bigint,                       -- request id of the claim, for items that came from the queue
+  claim bigint,                       -- request id of the claim, for items that came from the queue; the token of other
+                                      -- leased items whose instance is not held with them
   execution int not null,
   event int not null,
   class int not null,
@@ -96,7 +97,8 @@ create table work (
 ) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0);
 create index work_due on work (part, class, due) where owner is null;
-create index work_claim on work (claim) where claim is not null;
+-- For repeated claims, and for taking everything from a dead worker: what it leased otherwise belongs to instances it holds.
+create index work_held on work (owner, claim) where claim is not null;
 
 -- Messages that no turn has consumed yet. Senders only insert.
 create table inbox (
@@ -131,27 +133,52 @@ create table hint (
 create table timer (
   iid bigint not null,
   fire_at timestamptz not null,
+  due timestamptz not null,           -- fire_at, but not before the row was inserted: see "Low water" below
   execution int not null,
   event int not null,
   part smallint not null,
   primary key (part, iid, execution, event)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
-create index timer_due on timer (part, fire_at);
+create index timer_due on timer (part, due);
 
--- Liveness. sleeping and sleeping_work are the classes a worker waits for; whoever queues one of them clears both and
--- notifies. reaped_at marks a worker that was found dead or has retired; look_at is when to look (again) for anything that
--- it, or a late call of it, has taken.
+-- Low water. While a snapshot is held open anywhere in the database, the index entries of rows that have left a queue
+-- cannot be removed, and whoever looks for the head of the queue reads through all of them. So every process remembers
+-- where the first live row of each queue was, and begins there the next time. What makes that safe is one rule: due is
+-- never earlier than the clock was when the row came into the queue by a transaction that had its number already. Then a
+-- row that was not there at the last look is due later than that look, unless its transaction was under way at the time.
+
+-- The workers that were ever heard of. reaped_at marks one that was found dead or has retired; look_at is when to look
+-- (again) for anything that it, or a late call of it, has taken. Changes seldom; what changes all the time is in presence.
 create table worker (
   id bigint primary key,
-  beat bigint not null default 1,
-  beat_at timestamptz not null,
   joined_at timestamptz not null,
   reaped_at timestamptz,
   look_at timestamptz,
-  sleeping int[],
-  sleeping_work int[],
   name text not null
-) with (fillfactor = 50);
+);
+
+-- Liveness: one row for each live worker. turns and work are the classes it sleeps for, turns_mark and work_mark the
+-- numbers of these marks. Only the worker itself, and whoever reaps it, changes the row.
+--
+-- It changes so often that what is left behind under a snapshot held open would slow down everybody who reads it. So it is
+-- never updated but replaced by a row with a higher n; read backwards, the index meets the live row first. A row that is
+-- just being replaced, and only such a one, has an xmax.
+create table presence (
+  worker bigint not null,
+  n bigint not null default 0,
+  beat bigint not null default 1,
+  beat_at timestamptz not null,
+  turns int[],
+  turns_mark bigint,
+  work int[],
+  work_mark bigint,
+  primary key (worker, n)
+);
+
+-- The marks of sleepers that somebody has notified. A note instead of a change of the mark: whoever notifies waits for
+-- nobody and nobody for him, even if his transaction stays open for long. The worker removes it when it marks itself anew.
+create table rung (mark bigint not null);
+create index rung_mark on rung (mark);
 
 -- lz4 where the server was built with it: pglz costs 0.1 ms per 12 kB.
 do $$
@@ -177,8 +204,8 @@ insert into inbox (part, iid, ord, at, execution, kind, name)
 select -1, -g, -g, 'epoch', 1, 2, case when g % 2 = 0 then '' else 'ballast' end from generate_series(1, 4000) g;
 insert into hint (part, class, due, ord, iid)
 select -1, -g, 'infinity', -g, -g from generate_series(1, 2000) g;
-insert into timer (part, iid, execution, event, fire_at)
-select -1, -g, 1, 1, 'infinity' from generate_series(1, 2000) g;
+insert into timer (part, iid, execution, event, fire_at, due)
+select -1, -g, 1, 1, 'infinity', 'infinity' from generate_series(1, 2000) g;
 analyze instance, history, work, inbox, hint, timer;
 
 -- What the functions return: one fixed rowset for all calls.
@@ -188,12 +215,23 @@ analyze instance, history, work, inbox, hint, timer;
 --           n4 attempt, num token, name instance id, id execution id
 --   kind 4  a turn: n1 first event, n2 count, num token, body events
 --   kind 5  a work item: n1 execution, n2 event, n3 class, n4 attempt, num token, at due, name instance id, body input
---   kind 6  the state of an instance: name instance id, body as state_of_v1 writes it
+--   kind 6  the state of an instance: name instance id, body as states_v1 writes it
 --   kind 7  a stale worker: num beat, refs its id
 --   kind 8  the earliest timer: at
+--   kind 9  low water: flags 1 instances, 2 work, 3 timers; at the clock; num the transaction, name its snapshot; refs, for
+--           each class, the due time of the first live row in microseconds since 1970, null if there is none
+--   kind 10 others are just writing: look again in a moment
 create type reply as (
   kind smallint, flags smallint, part smallint, iid bigint, n1 int, n2 int, n3 int, n4 int, num bigint,
   at timestamptz, name text, id text, body json, statuses smallint[], refs bigint[]);
+
+-- Where to begin looking for the classes that a process can run, and what it must know for that: see "Low water".
+create type low_water as (
+  classes int[],
+  low timestamptz[],                  -- for each class; a single one for timers
+  open xid8[],                        -- transactions that have been under way for more than a moment,
+  open_low timestamptz[],             -- and from when on each may have queued something
+  renew boolean);                     -- return new ones
 
 -- The effects of a call's commits beside the turns themselves, as parallel arrays: *_item is the number of the item in
 -- the call, from 1.

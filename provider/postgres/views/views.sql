@@ -31,8 +31,10 @@ select i.instance_id, w.execution, w.event, c.name activity, c.tag, w.due,
 comment on view work_queue is 'Activity work items that are queued or running.';
 
 create or replace view workers as
-select w.id worker, w.name, w.joined_at, w.beat_at, clock_timestamp() - w.beat_at age, w.sleeping is not null sleeping,
+select w.id worker, w.name, w.joined_at, p.beat_at, clock_timestamp() - p.beat_at age,
+       p.turns_mark is not null and not exists (select from rung where mark = p.turns_mark) sleeping,
        (select count(*) from instance i where i.owner = w.id) instances_held
   from worker w
+  join presence p on p.worker = w.id
  where w.reaped_at is null;
 comment on view workers is 'Worker processes and the age of their last beat.';

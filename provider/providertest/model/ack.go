@@ -305,7 +305,7 @@ func (c *commit) finish(reply *provider.AckReply) {
 			continue
 		}
 		for _, g := range s.sortedInstances() {
-			if g == i || g.owner == 0 || g.owner != c.worker || g.token != it.c.Request {
+			if g == i && !(it.repeated && len(it.c.Messages) > 0 && s.broken(RepeatedAckGrantsItself)) || g.owner == 0 || g.owner != c.worker || g.token != it.c.Request {
 				continue
 			}
 			if it.repeated && s.broken(RepeatedAckForgetsGrants) {

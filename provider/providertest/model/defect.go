@@ -71,9 +71,12 @@ const (
 	RepeatedAckForgotten        Defect = "repeated-ack-forgotten"          // a repeated ack is fenced once a later turn is committed
 	RepeatedAckAppliedAgain     Defect = "repeated-ack-applied-again"      // a repeated ack applies again
 	RepeatedAckForgetsMessages  Defect = "repeated-ack-forgets-messages"   // a repeated ack returns no messages
+	RepeatedAckGrantsItself     Defect = "repeated-ack-grants-itself"      // a repeated ack grants the instance it commits
 	RepeatedAckForgetsGrants    Defect = "repeated-ack-forgets-grants"     // a repeated ack grants nothing
 	RepeatedFetchGrantsAnew     Defect = "repeated-fetch-grants-anew"      // a repeated fetch does not return what it granted
 	RepeatedWorkFetchGrantsAnew Defect = "repeated-work-fetch-grants-anew" // a repeated work fetch does not return what it granted
+	RepeatedWorkFetchForgets    Defect = "repeated-work-fetch-forgets"     // a repeated work fetch returns no instances
+	RepeatedWorkFetchGrantsMore Defect = "repeated-work-fetch-grants-more" // a repeated work fetch grants what has become free
 	RepeatedResultForgetsGrant  Defect = "repeated-result-forgets-grant"   // a repeated result does not return its grant
 )
 
@@ -122,6 +125,12 @@ const (
 	ResultLost                Defect = "result-lost"                  // a result reaches no inbox
 	LateResultApplied         Defect = "late-result-applied"          // results for ended instances and earlier executions are applied
 	CachedExecutionIgnored    Defect = "cached-execution-ignored"     // turns are left out though another execution was cached
+	WorkGrantsNothing         Defect = "work-grants-nothing"          // no instance comes with its work
+	WorkGrantIgnoresClass     Defect = "work-grant-ignores-class"     // instances come with work to whoever cannot run them
+	WorkGrantIgnoresExecution Defect = "work-grant-ignores-execution" // work of an earlier execution brings the instance
+	WorkGrantStealsHeld       Defect = "work-grant-steals-held"       // instances come with work though others hold them
+	WorkGrantCounted          Defect = "work-grant-counted"           // a grant that comes with work counts an attempt
+	WorkGrantUnbounded        Defect = "work-grant-unbounded"         // a grant that comes with work carries any history
 )
 
 // Abandon and park.

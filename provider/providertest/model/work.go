@@ -11,13 +11,65 @@ import (
 )
 
 // FetchWorkItems implements provider.Provider.
-func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) ([]provider.WorkItem, error) {
+func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
 	s, err := p.enter(ctx, "fetch_work_items")
 	if err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
-	return s.claimWork(req.Worker, req.Request, req.Max, req.Classes), nil
+	repeated := false
+	for _, k := range s.work {
+		repeated = repeated || k.owner == req.Worker && k.token == req.Request
+	}
+	reply := &provider.FetchWorkReply{Work: s.claimWork(req.Worker, req.Request, req.Max, req.Classes)}
+	if !s.broken(WorkGrantsNothing) {
+		reply.Granted = s.grantWithWork(req, reply.Work, repeated)
+	}
+	return reply, nil
+}
+
+// grantWithWork returns the instances that come with fetched work; it leases those that are free, unless the fetch is a
+// repeat.
+func (s *Store) grantWithWork(req *provider.FetchWorkRequest, items []provider.WorkItem, repeated bool) []provider.OrchestrationItem {
+	var granted []provider.OrchestrationItem
+	for _, it := range items {
+		i := s.instances[it.Ref]
+		if slices.ContainsFunc(granted, func(g provider.OrchestrationItem) bool { return g.Ref == it.Ref }) {
+			continue
+		}
+		serves := s.serves(req.Serves, i.class) || s.broken(WorkGrantIgnoresClass)
+		current := i.execution == it.Execution || s.broken(WorkGrantIgnoresExecution)
+		free := s.free(i) || s.broken(WorkGrantStealsHeld) && !i.status.Terminal()
+		if (!repeated || s.broken(RepeatedWorkFetchGrantsMore)) && serves && current && free {
+			s.lease(i, req.Worker, req.Request)
+			if !s.broken(WorkGrantCounted) {
+				i.attempt--
+			}
+		}
+		forgotten := repeated && s.broken(RepeatedWorkFetchForgets)
+		if i.owner != req.Worker || i.token != req.Request || i.status.Terminal() || forgotten {
+			continue
+		}
+		item := s.grant(i, req.Worker)
+		if !s.broken(WorkGrantUnbounded) {
+			s.bound(&item)
+		}
+		granted = append(granted, item)
+	}
+	return granted
+}
+
+// bound leaves the latest turns of a grant's history that may come with work.
+func (s *Store) bound(item *provider.OrchestrationItem) {
+	first, bytes := len(item.History), 0
+	for first > 0 && len(item.History)-first < provider.MaxGrantTurns {
+		if bytes += len(item.History[first-1].Events); bytes > provider.MaxGrantBytes {
+			break
+		}
+		first--
+	}
+	item.History = item.History[first:]
+	item.HistoryOmitted = len(item.History) == 0
 }
 
 // claimWork leases queued items, oldest first; what the same request has leased before comes first.
