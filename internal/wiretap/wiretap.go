@@ -2,11 +2,12 @@
 // statements, by connection, as the client sends them. It can also cut connections and delay traffic. Counts that Pawl
 // promises are asserted on what it saw, not on what the client library says it did.
 //
-// It understands the frontend messages of protocol 3 on unencrypted connections (sslmode=disable) and relays all others
-// untouched. It knows nothing of Pawl.
+// It understands the frontend messages of protocol 3 on unencrypted connections. Encrypted ones it relays as they are and
+// says how many there were, for their round trips are not in the counts. It knows nothing of Pawl.
 package wiretap
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -22,6 +24,7 @@ import (
 type Statement struct {
 	Conn int    // connection, numbered from 1 in order of opening
 	SQL  string // as prepared or sent
+	At   time.Time
 }
 
 // Counts is what crossed the proxy since the last Reset.
@@ -31,6 +34,12 @@ type Counts struct {
 	// Prepares counts round trips that only prepared a statement; they are part of RoundTrips.
 	Prepares   int
 	Statements []Statement
+	// Waiting is how many round trips are under way now, whenever they began.
+	Waiting int
+	// Open is how many connections there are now, Opened how many of them and others began.
+	Open, Opened int
+	// Encrypted counts the connections, since the proxy was started, whose content could not be read.
+	Encrypted int
 }
 
 // Proxy relays connections to one server.
@@ -39,15 +48,17 @@ type Proxy struct {
 	target   string
 	tasks    sync.WaitGroup
 
-	mu     sync.Mutex
-	counts Counts
-	conns  map[int]net.Conn
-	opened int
-	delay  time.Duration
-	closed bool
+	mu        sync.Mutex
+	counts    Counts
+	encrypted int
+	waiting   int
+	conns     map[int]net.Conn
+	opened    int
+	delay     time.Duration
+	closed    bool
 }
 
-// Listen starts a proxy on a loopback port to the server at target (host:port).
+// Listen starts a proxy on a loopback port to the server at target: host:port, or the path of a Unix socket.
 func Listen(target string) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -74,10 +85,12 @@ func (p *Proxy) Counts() Counts {
 	defer p.mu.Unlock()
 	c := p.counts
 	c.Statements = slices.Clone(c.Statements)
+	c.Waiting, c.Open, c.Encrypted = p.waiting, len(p.conns), p.encrypted
 	return c
 }
 
-// SetDelay delays everything the client sends by d: one round trip takes d longer.
+// SetDelay makes a round trip take d longer, half of it in each direction. What is sent while something is on its way is
+// not held up by it.
 func (p *Proxy) SetDelay(d time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -117,7 +130,11 @@ func (p *Proxy) accept() {
 // relay serves one connection until either side ends it.
 func (p *Proxy) relay(client net.Conn) {
 	defer client.Close()
-	server, err := net.Dial("tcp", p.target)
+	network := "tcp"
+	if strings.HasPrefix(p.target, "/") {
+		network = "unix"
+	}
+	server, err := net.Dial(network, p.target)
 	if err != nil {
 		return
 	}
@@ -128,25 +145,34 @@ func (p *Proxy) relay(client net.Conn) {
 		return
 	}
 	p.opened++
+	p.counts.Opened++
 	id := p.opened
 	p.conns[id] = client
 	p.mu.Unlock()
-	defer func() {
-		p.mu.Lock()
-		delete(p.conns, id)
-		p.mu.Unlock()
-	}()
+	s := &session{p: p, id: id, prepared: map[string]string{}}
+	defer s.end()
 	back := make(chan struct{})
 	go func() {
 		defer close(back)
-		io.Copy(client, server)
+		// Noted at the client's end of the line: a round trip is over when the answer is there.
+		down := newLine(&answers{client: client, s: s}, p.roundTripDelay)
+		io.Copy(down, server)
+		down.close()
 		client.Close()
 	}()
-	s := &session{p: p, id: id, prepared: map[string]string{}}
-	s.forward(server, client)
+	up := newLine(server, p.roundTripDelay)
+	s.forward(up, bufio.NewReader(client))
+	up.close()
 	server.Close()
 	client.Close()
 	<-back
+}
+
+// roundTripDelay is the delay of both directions together.
+func (p *Proxy) roundTripDelay() time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.delay
 }
 
 // session follows one connection's frontend messages.
@@ -156,12 +182,33 @@ type session struct {
 	prepared map[string]string // statement name to SQL
 	bound    string            // SQL of the portal bound last
 	parsed   bool              // since the last Sync
-	executed bool
+	executed []string          // likewise
+
+	// Of p.mu.
+	plain    bool // the messages of both sides can be read
+	greeted  bool // the server is ready for the first time
+	awaiting int  // round trips under way
+}
+
+// end forgets the connection.
+func (s *session) end() {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	delete(s.p.conns, s.id)
+	s.p.waiting -= s.awaiting
 }
 
 // forward relays frontend messages one by one, counting them.
-func (s *session) forward(server io.Writer, client io.Reader) {
-	if err := s.startup(server, client); err != nil {
+func (s *session) forward(server io.Writer, client *bufio.Reader) {
+	plain, err := s.startup(server, client)
+	if err != nil {
+		return
+	}
+	if !plain {
+		s.p.mu.Lock()
+		s.p.encrypted++
+		s.p.mu.Unlock()
+		client.WriteTo(server)
 		return
 	}
 	header := make([]byte, 5)
@@ -178,35 +225,54 @@ func (s *session) forward(server io.Writer, client io.Reader) {
 		if _, err := io.ReadFull(client, message[5:]); err != nil {
 			return
 		}
-		if s.count(message[0], message[5:]) {
-			s.p.wait()
-		}
+		s.count(message[0], message[5:])
 		if _, err := server.Write(message); err != nil {
 			return
 		}
 	}
 }
 
-// startup relays the first message, which has no type byte.
-func (s *session) startup(server io.Writer, client io.Reader) error {
-	length := make([]byte, 4)
-	if _, err := io.ReadFull(client, length); err != nil {
-		return err
+const (
+	tlsHandshake = 0x16 // first byte of what a TLS client says
+	// Requests for encryption, which have the place of a protocol version. After a refusal the client goes on in plain.
+	sslRequest = 80877103
+	gssRequest = 80877104
+)
+
+// startup relays the messages before the session, which have no type byte, and reports whether the session is in plain.
+func (s *session) startup(server io.Writer, client *bufio.Reader) (plain bool, err error) {
+	for {
+		if first, err := client.Peek(1); err != nil || first[0] == tlsHandshake {
+			return false, err
+		}
+		head := make([]byte, 8)
+		if _, err := io.ReadFull(client, head); err != nil {
+			return false, err
+		}
+		n := int(binary.BigEndian.Uint32(head))
+		if n < 8 || n > 1<<16 {
+			return false, errors.New("wiretap: bad startup message")
+		}
+		message := make([]byte, n)
+		copy(message, head)
+		if _, err := io.ReadFull(client, message[8:]); err != nil {
+			return false, err
+		}
+		code := binary.BigEndian.Uint32(head[4:])
+		plain := code != sslRequest && code != gssRequest
+		if plain {
+			s.p.mu.Lock()
+			s.plain = true // before the server can answer
+			s.p.mu.Unlock()
+		}
+		if _, err := server.Write(message); err != nil || plain {
+			return plain, err
+		}
 	}
-	n := int(binary.BigEndian.Uint32(length))
-	if n < 8 || n > 1<<16 {
-		return errors.New("wiretap: bad startup message")
-	}
-	rest := make([]byte, n-4)
-	if _, err := io.ReadFull(client, rest); err != nil {
-		return err
-	}
-	_, err := server.Write(append(length, rest...))
-	return err
 }
 
-// count notes one message and reports whether the client will now wait for the server.
-func (s *session) count(kind byte, body []byte) (waits bool) {
+// count notes one message.
+func (s *session) count(kind byte, body []byte) {
 	p := s.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -220,32 +286,40 @@ func (s *session) count(kind byte, body []byte) (waits bool) {
 		name, _ := cString(rest)
 		s.bound = s.prepared[name]
 	case 'E':
-		s.executed = true
-		p.counts.Statements = append(p.counts.Statements, Statement{s.id, s.bound})
+		s.executed = append(s.executed, s.bound)
 	case 'Q':
 		sql, _ := cString(body)
-		p.counts.Statements = append(p.counts.Statements, Statement{s.id, sql})
-		p.counts.RoundTrips++
-		return true
+		s.asked(sql)
 	case 'S':
-		p.counts.RoundTrips++
-		if s.parsed && !s.executed {
+		if s.parsed && len(s.executed) == 0 {
 			p.counts.Prepares++
 		}
-		s.parsed, s.executed = false, false
-		return true
+		s.asked(s.executed...)
+		s.parsed, s.executed = false, nil
 	}
-	return false
 }
 
-// wait is the delay of one direction taken together with the other's.
-func (p *Proxy) wait() {
-	p.mu.Lock()
-	d := p.delay
-	p.mu.Unlock()
-	if d > 0 {
-		t := time.NewTimer(d)
-		<-t.C
+// asked notes that the client has sent statements and now waits for the answer. p.mu is held.
+func (s *session) asked(statements ...string) {
+	now := time.Now()
+	for _, sql := range statements {
+		s.p.counts.Statements = append(s.p.counts.Statements, Statement{s.id, sql, now})
+	}
+	s.p.counts.RoundTrips++
+	s.awaiting++
+	s.p.waiting++
+}
+
+// answered notes that the server is ready for the next message.
+func (s *session) answered() {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	switch {
+	case !s.greeted:
+		s.greeted = true
+	case s.awaiting > 0:
+		s.awaiting--
+		s.p.waiting--
 	}
 }
 
