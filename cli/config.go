@@ -142,7 +142,7 @@ func Command(cfg Config) *cobra.Command {
 	})
 	s.addFlags(root)
 	root.AddCommand(migrateCommand(s), startCommand(s), getCommand(s), listCommand(s), historyCommand(s), raiseCommand(s),
-		resumeCommand(s), versionCommand(s))
+		resumeCommand(s), benchCommand(s), versionCommand(s))
 	if cfg.Register != nil {
 		root.AddCommand(workerCommand(s))
 	}
