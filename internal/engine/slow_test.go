@@ -93,8 +93,7 @@ func TestStoreSlowsDown(t *testing.T) {
 				e := launch(t, here, roomy(t), []Orchestration{single, long}, []Activity{counting, patiently})
 				worker, second := e.current().worker, other.current().worker
 				longest := begin(t, e, "long", "long")
-				look := observe(t, e)
-				l := press(t, e, "single", clients)
+				look, l := observe(t, e), press(t, e, "single", clients)
 				pass(time.Second)
 				rate := l.ended.Load()
 				pass(time.Second)
@@ -120,11 +119,7 @@ func TestStoreSlowsDown(t *testing.T) {
 				l.halt()
 				ends(t, longest, time.Minute)
 				look.end()
-				for op, n := range here.peaks() {
-					if n > mostCalls[op] && mostCalls[op] > 0 {
-						t.Errorf("%d calls of %s under way at a time", n, op)
-					}
-				}
+				fewCalls(t, here)
 				if n := look.goroutines.Load(); n > normal+2*clients {
 					t.Errorf("up to %d goroutines, %d before", n, normal)
 				}
@@ -142,6 +137,16 @@ func TestStoreSlowsDown(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// fewCalls checks that a slow store was not met with more calls at a time.
+func fewCalls(t *testing.T, store *strained) {
+	t.Helper()
+	for op, n := range store.peaks() {
+		if n > mostCalls[op] && mostCalls[op] > 0 {
+			t.Errorf("%d calls of %s under way at a time", n, op)
+		}
 	}
 }
 
