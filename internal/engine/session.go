@@ -237,8 +237,12 @@ func (s *session) room() int {
 	return max(most-s.busy, max(most/queueShare, 1)-s.seated)
 }
 
-// crowded reports that instances wait for a place here. s.mu is held.
-func (s *session) crowded() bool { return s.orch.maybe.Load() && s.busy >= s.e.opts.MaxInstances }
+// crowded reports that more instances are at work here than there are places, or that all are taken and others wait. s.mu
+// is held.
+func (s *session) crowded() bool {
+	most := s.e.opts.MaxInstances
+	return s.busy > most || s.busy == most && s.orch.maybe.Load()
+}
 
 // unbusy ends the busy state of n instances or results. s.mu is held; checkQuiet must follow.
 func (s *session) unbusy(n int) {

@@ -71,7 +71,7 @@ func TestStoreSlowsDown(t *testing.T) {
 		t.Run(fmt.Sprint("calls of ", c.call, ", pulses of ", c.pulse), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				store := model.New(model.Options{})
-				var ran, begun, patient atomic.Int64
+				var begun, patient atomic.Int64
 				patiently := Activity{Name: "patiently", Run: func(ctx context.Context, _ ActivityInfo, _ history.Payload) (history.Payload, *history.Failure) {
 					patient.Add(1)
 					passes(ctx, 40*time.Second)
@@ -81,16 +81,10 @@ func TestStoreSlowsDown(t *testing.T) {
 					_, err := x.Await(x.Activity("patiently", nothing))
 					return nothing, err
 				}}
-				counting := lasting(200*ms, &ran)
-				count := counting.Run
-				counting.Run = func(ctx context.Context, info ActivityInfo, p history.Payload) (history.Payload, *history.Failure) {
-					begun.Add(1)
-					return count(ctx, info, p)
-				}
 				peer := strain(store.Open(), ms, 0)
 				other := launch(t, peer, roomy(t), []Orchestration{waiting}, nil)
 				here := strain(store.Open(), ms, 0)
-				e := launch(t, here, roomy(t), []Orchestration{single, long}, []Activity{counting, patiently})
+				e := launch(t, here, roomy(t), []Orchestration{single, long}, []Activity{lasting(200*ms, &begun), patiently})
 				worker, second := e.current().worker, other.current().worker
 				longest := begin(t, e, "long", "long")
 				look, l := observe(t, e), press(t, e, "single", clients)
