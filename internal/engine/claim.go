@@ -65,6 +65,9 @@ func (s *session) fetchInstances() {
 		s.timersDue = s.timers.popDue(s.e.clock.now()) || s.timersDue
 		timers := s.timersDue
 		room := min(s.room(), fetchMax)
+		if room <= 0 && !s.backlog {
+			s.fetched(0, true)
+		}
 		s.mu.Unlock()
 		if room <= 0 {
 			s.orch.maybe.Store(true) // the end of a turn kicks again
@@ -78,15 +81,14 @@ func (s *session) fetchInstances() {
 			items, err = s.e.store.FetchOrchestrationItems(ctx, req)
 			return err
 		})
+		s.mu.Lock()
+		s.fetched(len(items), len(items) >= room)
+		s.timersDue = s.timersDue && (err != nil || !timers)
+		s.mu.Unlock()
 		if err != nil {
 			s.settled()
 			s.logUnlessEnded("fetch of instances failed", err)
 			return // the next pulse kicks again
-		}
-		if timers {
-			s.mu.Lock()
-			s.timersDue = false
-			s.mu.Unlock()
 		}
 		for i := range items {
 			s.grant(&items[i])

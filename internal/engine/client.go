@@ -119,7 +119,7 @@ func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *histor
 		return false, nil
 	}
 	s.mu.Lock()
-	if s.closing() || s.busy >= e.opts.MaxInstances {
+	if !s.admit() {
 		s.mu.Unlock()
 		return false, nil
 	}

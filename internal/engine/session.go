@@ -40,6 +40,8 @@ type session struct {
 	passed    int                               // activities begun here since older ones were last claimed from the queue
 	busy      int                               // instances with a turn or commit under way
 	seated    int                               // of those, the ones in their first turn since they were granted
+	backlog   bool                              // more instances wait in the store than were fetched
+	ahead     int                               // starts that may yet go before those
 	settling  int                               // fetches under way, and instances between a commit and what follows from it
 	timers    timerQueue
 	draining  bool
@@ -210,7 +212,7 @@ func (s *session) claimed(n int) int {
 }
 
 // queueShare is what those that wait in the store are sure of: one in so many activities that begin here while no slot is
-// free, and one in so many of the instances that are at work here while all places are taken.
+// free, of the instances that are at work here while all places are taken, and of those that come to it while some wait.
 const queueShare = 4
 
 // reserveHere takes up to n slots for activities of an instance that is held here. If that leaves none for the queue time
@@ -235,6 +237,23 @@ func (s *session) reserveHere(n int) int {
 func (s *session) room() int {
 	most := s.e.opts.MaxInstances
 	return max(most-s.busy, max(most/queueShare, 1)-s.seated)
+}
+
+// fetched notes that a fetch of instances has brought n and left some or not. s.mu is held.
+func (s *session) fetched(n int, backlog bool) {
+	s.backlog, s.ahead = backlog, (queueShare-1)*n
+}
+
+// admit reports whether an instance that is just started may run here at once, before those that wait in the store. s.mu is
+// held.
+func (s *session) admit() bool {
+	if s.closing() || s.busy >= s.e.opts.MaxInstances || s.backlog && s.ahead == 0 {
+		return false
+	}
+	if s.backlog {
+		s.ahead--
+	}
+	return true
 }
 
 // crowded reports that more instances are at work here than there are places, or that all are taken and others wait. s.mu
