@@ -21,7 +21,8 @@ type Options struct {
 	Name string
 	// MaxActivities is how many activities run at a time in this process. Default: 100.
 	MaxActivities int
-	// MaxTurns is how many instances may have a turn or commit under way at a time in this process. Default: 1,000.
+	// MaxTurns is how many instances may have a turn or commit under way at a time in this process, not counting those
+	// whose activities have just ended here; a quarter more may be fetched when all places are taken. Default: 1,000.
 	MaxTurns int
 	// CacheBytes bounds the estimated memory of idle instances kept live between turns, so that their next turn need not
 	// read the history. Default: 64 MiB. Negative: keep none.
