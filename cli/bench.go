@@ -231,6 +231,21 @@ func writeHTML(path string, report *suite.Report) error {
 	return errors.Join(report.HTML(file), file.Close())
 }
 
+// postgresStore is the URL of the session's store, which must be on PostgreSQL; wanted says why.
+func (s *Session) postgresStore(wanted string) (dsn string, err error) {
+	if s.spec == "" {
+		return "", usagef("%s", wanted)
+	}
+	t, err := parseStore(s.spec)
+	if err != nil {
+		return "", err
+	}
+	if t.kind != storePostgres {
+		return "", usagef("%s; %s is a file", wanted, t.path)
+	}
+	return t.dsn, nil
+}
+
 // explainBench puts an error of a run into words that say what to do.
 func (s *Session) explainBench(err error) error {
 	var connect *pgconn.ConnectError

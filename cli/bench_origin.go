@@ -53,17 +53,11 @@ named in the URL has no effect. The connection must not be encrypted, or nothing
 // origin measures on the server of the session's store.
 func (s *Session) origin(ctx context.Context, options origin.Options) (*origin.Report, error) {
 	const wanted = "the story is about a PostgreSQL server: name one with --store postgres://user@host/db"
-	if s.spec == "" {
-		return nil, usagef(wanted)
-	}
-	t, err := parseStore(s.spec)
+	dsn, err := s.postgresStore(wanted)
 	if err != nil {
 		return nil, err
 	}
-	if t.kind != storePostgres {
-		return nil, usagef("%s; %s is a file", wanted, t.path)
-	}
-	options.URL, options.Logger = t.dsn, s.log
+	options.URL, options.Logger = dsn, s.log
 	report, err := origin.Run(ctx, s.Hard(ctx), options)
 	if errors.Is(err, origin.ErrEncrypted) {
 		return nil, &Error{ExitStore, err}

@@ -52,18 +52,12 @@ The connection must not be encrypted: with sslmode=require and the like the comm
 // roundTrips measures on the server of the session's store.
 func (s *Session) roundTrips(ctx context.Context, options budget.Options) (*budget.Report, error) {
 	const wanted = "round trips are counted between processes and a PostgreSQL server: name one with --store postgres://user@host/db"
-	if s.spec == "" {
-		return nil, usagef(wanted)
-	}
-	t, err := parseStore(s.spec)
+	dsn, err := s.postgresStore(wanted)
 	if err != nil {
 		return nil, err
 	}
-	if t.kind != storePostgres {
-		return nil, usagef("%s; %s is a file", wanted, t.path)
-	}
 	options.Logger = s.log
-	report, err := budget.Measure(ctx, t.dsn, &options)
+	report, err := budget.Measure(ctx, dsn, &options)
 	if errors.Is(err, budget.ErrEncrypted) || errors.Is(err, budget.ErrNoNotifications) {
 		return nil, &Error{ExitStore, err}
 	}

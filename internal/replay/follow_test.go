@@ -69,12 +69,12 @@ func TestFollowedDivergence(t *testing.T) {
 			if !isTurnEnd(tt.recorded, cut) || tt.expected != "" && tt.event < int32(cut) {
 				continue
 			}
-			tested++
 			t.Run(fmt.Sprint(tt.name, " from event ", cut), func(t *testing.T) {
 				_, x := run(t, tt.fn, tt.recorded[:cut], Input{ReplayOnly: true})
 				if x.Gone() {
-					t.Skip("the code has diverged before")
+					return // the code has diverged before the cut
 				}
+				tested++
 				follow(t, x, tt.recorded[cut:]...)
 				d := turn(t, x, Input{}).Divergence
 				if tt.expected == "" {

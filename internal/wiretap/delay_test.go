@@ -32,7 +32,7 @@ func TestPipelinedChunksTravelTogether(t *testing.T) {
 		l := newLine(dst, func() time.Duration { return delay })
 		for i, text := range []string{"a", "b", "c"} {
 			if i > 0 {
-				time.Sleep(10 * time.Millisecond)
+				<-time.After(10 * time.Millisecond)
 			}
 			if _, err := l.Write([]byte(text)); err != nil {
 				t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pawlrun/pawl/provider/postgres/internal/sqlstate"
 )
 
 // Keys of the log line that each call writes.
@@ -73,7 +75,7 @@ func (p *Provider) call(ctx context.Context, f *function, items int, params []pa
 		if ctx.Err() == nil && otherServer(err) {
 			p.water.reset()
 		}
-		return callError(ctx, f.name, err)
+		return sqlstate.CallError(ctx, f.name, err)
 	}
 	if p.log.Enabled(ctx, slog.LevelDebug) {
 		p.log.LogAttrs(ctx, slog.LevelDebug, "postgres call", slog.String(logFunction, f.name),
@@ -85,9 +87,13 @@ func (p *Provider) call(ctx context.Context, f *function, items int, params []pa
 // roundTrip sends the statement and reads the answer.
 func (p *Provider) roundTrip(ctx context.Context, f *function, params []param, read func([][]byte) error) error {
 	if p.closed.Load() {
-		return errClosed
+		return sqlstate.ErrClosed
 	}
-	conn, err := p.pool.Acquire(ctx)
+	pool := p.pool
+	if f == &pulseFunction {
+		pool = p.pulses
+	}
+	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return err
 	}
@@ -104,17 +110,18 @@ func (p *Provider) roundTrip(ctx context.Context, f *function, params []param, r
 	}
 	if _, err := result.Close(); err != nil {
 		var server *pgconn.PgError
-		if errors.As(err, &server) && stalePlan(server) {
+		if errors.As(err, &server) && sqlstate.StalePlan(server) {
 			conn.Conn().Close(ctx)
 		}
 		if conn.Conn().IsClosed() && ctx.Err() == nil {
 			// Most likely all others are as dead; a repeat shall not have to find out one by one.
 			p.pool.Reset()
+			p.pulses.Reset()
 		}
 		return err
 	}
 	if readErr != nil {
-		return giveUp(f.name, "unexpected answer: %w", readErr)
+		return sqlstate.GiveUp(f.name, "unexpected answer: %w", readErr)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pawlrun/pawl/provider"
+	"github.com/pawlrun/pawl/provider/postgres/internal/sqlstate"
 )
 
 // effectColumns gathers what the commits of a call do beside their turns; the order is that of the type effects.
@@ -202,13 +203,13 @@ func (t *turnColumns) append(params []param) []param {
 func checkCommit(op string, c *provider.Commit) error {
 	switch {
 	case c.Request == 0:
-		return giveUp(op, "a commit has no request id")
+		return sqlstate.GiveUp(op, "a commit has no request id")
 	case c.EventCount < 1 || len(c.Events) == 0:
-		return giveUp(op, "a commit has no events")
+		return sqlstate.GiveUp(op, "a commit has no events")
 	case c.Status > provider.StatusContinuedAsNew:
-		return giveUp(op, "a commit has the unknown status %d", c.Status)
+		return sqlstate.GiveUp(op, "a commit has the unknown status %d", c.Status)
 	case (c.Status == provider.StatusContinuedAsNew) != (c.Next != nil):
-		return giveUp(op, "a commit continues as new without the next execution, or the other way round")
+		return sqlstate.GiveUp(op, "a commit continues as new without the next execution, or the other way round")
 	}
 	return nil
 }
@@ -235,9 +236,9 @@ func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartR
 		}
 		switch {
 		case item.InstanceID == "":
-			return nil, giveUp(op, "an instance has no id")
+			return nil, sqlstate.GiveUp(op, "an instance has no id")
 		case item.First != nil && req.Worker == 0:
-			return nil, giveUp(op, "an eager start needs a worker")
+			return nil, sqlstate.GiveUp(op, "an eager start needs a worker")
 		case item.First != nil:
 			if err := checkCommit(op, item.First); err != nil {
 				return nil, err
@@ -315,7 +316,7 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	sort.Slice(order, func(a, b int) bool { return lessRef(req.Items[order[a]].Ref, req.Items[order[b]].Ref) })
 	for k := 1; k < n; k++ {
 		if req.Items[order[k]].Ref == req.Items[order[k-1]].Ref {
-			return nil, giveUp(op, "two items for instance %v", req.Items[order[k]].Ref)
+			return nil, sqlstate.GiveUp(op, "two items for instance %v", req.Items[order[k]].Ref)
 		}
 	}
 	if n == 0 && req.ClaimWork <= 0 {

@@ -5,6 +5,7 @@ import (
 	"sort"
 
 	"github.com/pawlrun/pawl/provider"
+	"github.com/pawlrun/pawl/provider/postgres/internal/sqlstate"
 )
 
 var registerFunction = function{name: "register_classes_v1", scalar: true}
@@ -99,7 +100,7 @@ var fetchFunction = function{name: "fetch_orchestration_items_v1"}
 // FetchOrchestrationItems implements provider.Provider.
 func (p *Provider) FetchOrchestrationItems(ctx context.Context, req *provider.FetchRequest) ([]provider.OrchestrationItem, error) {
 	if req.Worker == 0 || req.Request == 0 {
-		return nil, giveUp(fetchFunction.name, "a fetch needs a worker and a request id")
+		return nil, sqlstate.GiveUp(fetchFunction.name, "a fetch needs a worker and a request id")
 	}
 	if req.Max <= 0 {
 		return nil, nil
@@ -128,7 +129,7 @@ var fetchWorkFunction = function{name: "fetch_work_items_v1"}
 // FetchWorkItems implements provider.Provider.
 func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
 	if req.Worker == 0 || req.Request == 0 {
-		return nil, giveUp(fetchWorkFunction.name, "a fetch needs a worker and a request id")
+		return nil, sqlstate.GiveUp(fetchWorkFunction.name, "a fetch needs a worker and a request id")
 	}
 	if req.Max <= 0 {
 		return &provider.FetchWorkReply{}, nil

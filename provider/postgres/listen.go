@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pawlrun/pawl/provider"
+	"github.com/pawlrun/pawl/provider/postgres/internal/sqlstate"
 )
 
 // Waits between attempts to reconnect the listener.
@@ -47,11 +48,11 @@ func (p *Provider) listen(ctx context.Context, worker provider.WorkerID, notify 
 			return ctx.Err()
 		}
 		if p.closed.Load() {
-			return callError(ctx, "listen", errClosed)
+			return sqlstate.CallError(ctx, "listen", sqlstate.ErrClosed)
 		}
 		var server *pgconn.PgError
-		if errors.As(err, &server) && retryClass(server.Code) == provider.GiveUp {
-			return callError(ctx, "listen", err)
+		if errors.As(err, &server) && sqlstate.Retry(server.Code) == provider.GiveUp {
+			return sqlstate.CallError(ctx, "listen", err)
 		}
 		if connected {
 			pause = firstReconnect

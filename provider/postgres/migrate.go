@@ -15,6 +15,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pawlrun/pawl/provider/postgres/internal/sqlstate"
 )
 
 //go:embed migrations/*.sql functions/*.sql views/*.sql
@@ -75,15 +77,15 @@ func readState(ctx context.Context, conn *pgx.Conn, schema string) (schemaState,
 func Migrate(ctx context.Context, dsn string, opts *Options) error {
 	config, o, err := parse(dsn, opts)
 	if err != nil {
-		return callError(ctx, "migrate", err)
+		return sqlstate.CallError(ctx, "migrate", err)
 	}
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
-		return callError(ctx, "migrate", err)
+		return sqlstate.CallError(ctx, "migrate", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := migrate(ctx, conn, o.Schema, o.Parts); err != nil {
-		return callError(ctx, "migrate", err)
+		return sqlstate.CallError(ctx, "migrate", err)
 	}
 	return nil
 }
@@ -92,16 +94,16 @@ func Migrate(ctx context.Context, dsn string, opts *Options) error {
 func MigrationStatus(ctx context.Context, dsn string, opts *Options) ([]Migration, error) {
 	config, o, err := parse(dsn, opts)
 	if err != nil {
-		return nil, callError(ctx, "migrate", err)
+		return nil, sqlstate.CallError(ctx, "migrate", err)
 	}
 	conn, err := pgx.ConnectConfig(ctx, config.ConnConfig)
 	if err != nil {
-		return nil, callError(ctx, "migrate", err)
+		return nil, sqlstate.CallError(ctx, "migrate", err)
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	applied, err := appliedMigrations(ctx, conn, quote(o.Schema))
 	if err != nil {
-		return nil, callError(ctx, "migrate", err)
+		return nil, sqlstate.CallError(ctx, "migrate", err)
 	}
 	var out []Migration
 	for _, m := range migrations() {
@@ -158,7 +160,7 @@ func migrate(ctx context.Context, conn *pgx.Conn, schema string, parts int) erro
 		return err
 	}
 	if encoding != "UTF8" {
-		return giveUp("migrate", "the database has encoding %s: Pawl needs UTF8", encoding)
+		return sqlstate.GiveUp("migrate", "the database has encoding %s: Pawl needs UTF8", encoding)
 	}
 	// A snapshot taken before the lock was granted would not show what its last holder has done.
 	quoted := quote(schema)
@@ -217,7 +219,7 @@ func applyMigrations(ctx context.Context, conn *pgx.Conn, exec func(string) erro
 	for _, m := range migrations() {
 		if a, ok := applied[m.version]; ok {
 			if a.checksum != m.checksum {
-				return giveUp("migrate", "migration %d (%s) was applied with another text: this binary and the schema have different histories", m.version, m.name)
+				return sqlstate.GiveUp("migrate", "migration %d (%s) was applied with another text: this binary and the schema have different histories", m.version, m.name)
 			}
 			continue
 		}

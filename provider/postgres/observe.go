@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pawlrun/pawl/provider"
+	"github.com/pawlrun/pawl/provider/postgres/internal/sqlstate"
 )
 
 var pulseFunction = function{name: "pulse_v1"}
@@ -128,7 +129,7 @@ func (p *Provider) ListInstances(ctx context.Context, q provider.ListQuery) ([]p
 	if q.Before != "" {
 		var err error
 		if before, err = strconv.ParseInt(q.Before, 10, 64); err != nil {
-			return nil, giveUp(listFunction.name, "cursor %q is not one of a listing", q.Before)
+			return nil, sqlstate.GiveUp(listFunction.name, "cursor %q is not one of a listing", q.Before)
 		}
 	}
 	status := param{oid: oidInt2}

@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pawlrun/pawl/provider"
+	"github.com/pawlrun/pawl/provider/postgres/internal/sqlstate"
 )
 
 // Options configure a Provider. The zero value is good for most programs.
@@ -23,7 +24,7 @@ type Options struct {
 	// Logger gets one line per call at level Debug; default slog.Default().
 	Logger *slog.Logger
 	// MaxConns limits the connections for calls; default 4. One or two per core of the server are enough: calls are
-	// batched. The listener of notifications has one more.
+	// batched. The pulse has one more, and so has the listener of notifications.
 	MaxConns int
 	// Parts is the number of partitions of a schema that is created by this Open; default 16, at most 1024. It cannot
 	// be changed later.
@@ -76,6 +77,7 @@ func (o *Options) validate() error {
 // Provider is a provider.Provider and provider.Notifier on PostgreSQL. It is safe for concurrent use.
 type Provider struct {
 	pool   *pgxpool.Pool
+	pulses *pgxpool.Pool // one connection: liveness must not queue up behind calls that take long
 	config *pgx.ConnConfig
 	schema string // quoted
 	name   string // as it is
@@ -100,21 +102,28 @@ var (
 func Open(ctx context.Context, dsn string, opts *Options) (*Provider, error) {
 	config, o, err := parse(dsn, opts)
 	if err != nil {
-		return nil, callError(ctx, "open", err)
+		return nil, sqlstate.CallError(ctx, "open", err)
 	}
 	config.MaxConns = int32(o.MaxConns)
 	// Every call may be repeated, so a dead connection costs a repeat; asking before each call would cost a round trip.
 	config.ShouldPing = func(context.Context, pgxpool.ShouldPingParams) bool { return false }
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
 	if err != nil {
-		return nil, callError(ctx, "open", err)
+		return nil, sqlstate.CallError(ctx, "open", err)
+	}
+	config.MaxConns, config.MinConns, config.MinIdleConns = 1, 0, 0
+	pulses, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
+	if err != nil {
+		pool.Close()
+		return nil, sqlstate.CallError(ctx, "open", err)
 	}
 	p := &Provider{
-		pool: pool, config: config.ConnConfig.Copy(), schema: quote(o.Schema), name: o.Schema,
+		pool: pool, pulses: pulses, config: config.ConnConfig.Copy(), schema: quote(o.Schema), name: o.Schema,
 		log: o.Logger, pooler: o.PoolerSafe,
 	}
 	if err := p.prepareSchema(ctx, &o); err != nil {
 		pool.Close()
+		pulses.Close()
 		return nil, err
 	}
 	return p, nil
@@ -124,6 +133,7 @@ func Open(ctx context.Context, dsn string, opts *Options) (*Provider, error) {
 func (p *Provider) Close() error {
 	if p.closed.CompareAndSwap(false, true) {
 		p.pool.Close()
+		p.pulses.Close()
 	}
 	return nil
 }
@@ -142,13 +152,13 @@ func (p *Provider) prepareSchema(ctx context.Context, o *Options) error {
 			return err
 		}
 		if state.isolation != "read committed" {
-			return giveUp("open", "default_transaction_isolation is %s: Pawl's functions need read committed", state.isolation)
+			return sqlstate.GiveUp("open", "default_transaction_isolation is %s: Pawl's functions need read committed", state.isolation)
 		}
 		if state.current() {
 			return nil
 		}
 		if o.SkipMigrate {
-			return giveUp("open", "schema %s has version %d and needs a migration to %d (SkipMigrate is set)",
+			return sqlstate.GiveUp("open", "schema %s has version %d and needs a migration to %d (SkipMigrate is set)",
 				p.schema, state.version, len(migrations()))
 		}
 		if err = migrate(ctx, c.Conn(), o.Schema, o.Parts); err != nil {
@@ -158,7 +168,7 @@ func (p *Provider) prepareSchema(ctx context.Context, o *Options) error {
 		return err
 	})
 	if err != nil {
-		return callError(ctx, "open", err)
+		return sqlstate.CallError(ctx, "open", err)
 	}
 	p.parts = state.parts
 	return nil

@@ -1,6 +1,6 @@
 -- start_orchestrations_v1 for many of the shape of start_one_v1: eager starts without a parent whose first turns ended or
 -- left at most one work item, leased. Sorted by (part, id). Returns the row numbers of the instances in order if all
--- were created. A serialization failure means nothing was done: ask start_orchestrations_v1.
+-- were created. Null means nothing was done, for an id is taken: ask start_orchestrations_v1.
 create or replace function start_plain_v1(
   p_worker bigint, p_part smallint[], p_id text[], p_execution_id uuid[], p_class int[], p_request bigint[],
   p_status smallint[], p_keep boolean[], p_count int[], p_events json[],
@@ -23,7 +23,9 @@ begin
     returning iid)
   select array_agg(iid order by iid) into created from started;
   if coalesce(cardinality(created), 0) < cardinality(p_id) then
-    raise exception 'an instance id is taken' using errcode = 'serialization_failure';
+    -- No exception: an id that is taken is nothing for the server's log.
+    delete from instance i using unnest(p_part) u(part) where i.part = u.part and i.iid = any (created);
+    return null;
   end if;
   with recorded as (
     insert into history (part, iid, execution, seq, count, token, events)
