@@ -77,7 +77,7 @@ func (o *Options) validate() error {
 // Provider is a provider.Provider and provider.Notifier on PostgreSQL. It is safe for concurrent use.
 type Provider struct {
 	pool   *pgxpool.Pool
-	pulses *pgxpool.Pool // one connection: liveness must not queue up behind calls that take long
+	pulses *pgxpool.Pool // liveness must not queue up behind calls that take long
 	config *pgx.ConnConfig
 	schema string // quoted
 	name   string // as it is
@@ -96,6 +96,10 @@ var (
 	_ provider.Notifier = (*Provider)(nil)
 )
 
+// maxPulses is how many pulses may be under way at a time. An app has one; several apps may share a provider, and a pulse
+// that waits for a lock must not keep the others from beating.
+const maxPulses = 4
+
 // Open connects to the database that dsn names (a URL or keywords and values, see pgx) and makes sure that the schema
 // is there and current. Opening a schema that is current costs one query. Cancelling ctx after Open has returned has no
 // effect.
@@ -111,7 +115,7 @@ func Open(ctx context.Context, dsn string, opts *Options) (*Provider, error) {
 	if err != nil {
 		return nil, sqlstate.CallError(ctx, "open", err)
 	}
-	config.MaxConns, config.MinConns, config.MinIdleConns = 1, 0, 0
+	config.MaxConns, config.MinConns, config.MinIdleConns = maxPulses, 0, 0
 	pulses, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), config)
 	if err != nil {
 		pool.Close()
