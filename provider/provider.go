@@ -17,10 +17,7 @@
 // JSON documents to a provider (package history defines them).
 package provider
 
-import (
-	"context"
-	"time"
-)
+import "context"
 
 // Provider is what the runtime needs from a store. All methods are safe for concurrent use.
 //
@@ -68,9 +65,23 @@ type Provider interface {
 	// (also if it was not parked), NotFound, Gone when it is finished.
 	ResumeInstances(ctx context.Context, instanceIDs []string) ([]ItemStatus, error)
 
+	// SuspendInstances parks instances from outside, held or free: whoever holds one is fenced, and nobody claims it until
+	// ResumeInstances. Reason, a JSON document, is shown to whoever reads the instance. Statuses per id: Applied (also if it
+	// was parked: it then keeps its reason), NotFound, Gone when it has ended.
+	SuspendInstances(ctx context.Context, instanceIDs []string, reason []byte) ([]ItemStatus, error)
+
+	// TerminateInstances ends instances at once, whoever holds them and whether or not any worker is alive. See
+	// Termination. Statuses per item: Applied, NotFound, Gone when it has ended before (a repeat finds that too).
+	TerminateInstances(ctx context.Context, items []Termination) ([]ItemStatus, error)
+
 	// ReadInstances returns the committed state of the instances that exist among the given ids, in any order. With
-	// watch, instances still running are marked so that their end is notified (see Notifier).
+	// watch, instances still running are marked so that their end is notified (see Notifier); without, workers that serve
+	// them are looked up (see InstanceState.Workers).
 	ReadInstances(ctx context.Context, instanceIDs []string, watch bool) ([]InstanceState, error)
+
+	// ReadValues returns the values an instance has set (Commit.Values), sorted by key, of those keys or, without any, all.
+	// found is false if there is no such instance. The values of one call are those of one committed turn.
+	ReadValues(ctx context.Context, instanceID string, keys []string) (values []Value, found bool, err error)
 
 	// ReadHistory returns turns of one execution in order. See HistoryQuery.
 	ReadHistory(ctx context.Context, q HistoryQuery) ([]Turn, error)
@@ -106,12 +117,15 @@ type NotificationKind uint8
 const (
 	// NotifyReady: instances may be ready; fetch.
 	NotifyReady NotificationKind = iota + 1
-	// NotifyHeld: an instance held by the listening worker has new messages; fetch.
+	// NotifyHeld: an instance held by the listening worker has new messages, or was taken from it by a termination or a
+	// suspension; fetch, and pulse to learn what of its work is gone.
 	NotifyHeld
 	// NotifyDone: a watched instance has ended.
 	NotifyDone
 	// NotifyWork: activity work items may be ready; fetch.
 	NotifyWork
+	// NotifyStatus: a watched instance has a new custom status.
+	NotifyStatus
 )
 
 // Identifiers.
@@ -127,7 +141,8 @@ type (
 )
 
 // Ref is the store's own key of an instance: the partition, computed from the instance id by PartitionOf, and the row
-// number in the store. It never changes while the instance exists.
+// number in the store. It never changes while the instance exists, and no other instance ever has it: one that takes the
+// place of an ended one (StartItem.ReplaceEnded) has a higher Row.
 type Ref struct {
 	Part int16
 	Row  int64
@@ -167,10 +182,12 @@ const (
 	StatusCompleted
 	StatusFailed
 	StatusContinuedAsNew
+	StatusCancelled
+	StatusTerminated
 )
 
 // Terminal reports whether the instance has ended.
-func (s InstanceStatus) Terminal() bool { return s == StatusCompleted || s == StatusFailed }
+func (s InstanceStatus) Terminal() bool { return s != StatusRunning && s != StatusContinuedAsNew }
 
 // String returns the status as users see it.
 func (s InstanceStatus) String() string {
@@ -183,6 +200,10 @@ func (s InstanceStatus) String() string {
 		return "failed"
 	case StatusContinuedAsNew:
 		return "continued-as-new"
+	case StatusCancelled:
+		return "cancelled"
+	case StatusTerminated:
+		return "terminated"
 	}
 	return "unknown"
 }
@@ -207,387 +228,4 @@ const (
 // String names the status for logs.
 func (s ItemStatus) String() string {
 	return [...]string{"none", "applied", "fenced", "exists", "not-found", "gone"}[min(int(s), 5)]
-}
-
-// Turn is one history row: the events one commit appended, a JSON array.
-type Turn struct {
-	Seq    int32 // number of the first event, counted from 0 within the execution
-	Count  int32 // how many events
-	Events []byte
-}
-
-// MessageKind tells a provider what it must know of a message; the body stays opaque.
-type MessageKind uint8
-
-// The kinds of message. Only external events are subject to waits (see Commit.Waits); all others are engine messages,
-// which every grant returns.
-const (
-	MessageExternalEvent MessageKind = 1
-	MessageActivityDone  MessageKind = 2
-	MessageChildDone     MessageKind = 3
-	MessageTimerFired    MessageKind = 4
-)
-
-// NewMessage is a message on its way into an inbox.
-type NewMessage struct {
-	Target string // instance id
-	Kind   MessageKind
-	// Execution the message is for; 0 for whichever is current. The receiver drops what is for an older one.
-	Execution int32
-	Name      string // event name of an external event, else ""
-	ID        string // made by the sender, unchanged over retries; the receiver drops a second one
-	Body      []byte // the history event it will become, as JSON
-	// Take asks, in an ack, for the lease of the target if it is free and of a class in Serves: the grant comes back
-	// in AckReply.Granted with the sending item's request as its token.
-	Take bool
-}
-
-// Message is an unread message as the owner of an instance sees it.
-type Message struct {
-	Order     int64 // the store's order of arrival; names the message in AckItem.Consumed
-	Kind      MessageKind
-	Execution int32
-	// Event is the number of the event a timer was scheduled by (MessageTimerFired, which has no body), else 0.
-	Event int32
-	Name  string
-	ID    string
-	Body  []byte
-	At    time.Time // arrival by the store's clock; for a timer the time it was due
-}
-
-// OrchestrationItem is a granted instance.
-type OrchestrationItem struct {
-	Ref
-	InstanceID  string
-	Execution   int32
-	ExecutionID ExecutionID
-	Class       ClassID
-	NextSeq     int32 // number of the next event to be written: with Token and Execution, the fence
-	Token       Token
-	// Attempt counts the grants since the last committed turn, this one included. Grants that come with a fetch of work
-	// are not counted: what is tried is the work.
-	Attempt int32
-	// Held marks an instance the worker held already under Token. Messages are then all it can use, not only the new
-	// ones, read under the lock of the instance: a commit that is under way elsewhere either has not read the inbox
-	// yet, or the item carries its token.
-	Held bool
-	// HistoryOmitted is set when the store sent no history because this worker was the last owner, or because none fits
-	// the bound (see FetchWorkReply). A worker that has dropped its cache asks ReadHistory.
-	HistoryOmitted bool
-	History        []Turn
-	// Messages holds the unread messages that can be used now, in order: engine messages, and external events with a
-	// name in the committed waits; at most MaxMessages of each name. What is left out comes with the next ack.
-	Messages []Message
-}
-
-// WorkItem is a granted activity work item.
-type WorkItem struct {
-	WorkKey
-	InstanceID string
-	Class      ClassID
-	Input      []byte
-	Token      Token
-	Attempt    int32
-}
-
-// Parent links a child instance to the event of the parent that scheduled it.
-type Parent struct {
-	InstanceID string
-	Execution  int32
-	Event      int32
-}
-
-// NewInstance is an instance to be created with execution 1.
-type NewInstance struct {
-	InstanceID  string
-	ExecutionID ExecutionID // makes the creation idempotent, also once the instance has continued as new
-	Class       ClassID
-	Parent      *Parent
-	Events      []byte // JSON array with the one event that starts the execution
-	Watch       bool   // notify the end of the instance
-	// Lease asks for the lease of the new instance (children only; token: the request of the item). The grant comes
-	// back in AckReply.Granted without history: the caller made it.
-	Lease bool
-	// ExistsBody, for a child, is the body of the MessageChildDone that the parent gets if the id is taken.
-	ExistsBody []byte
-}
-
-// NewExecution is the execution that continue-as-new starts: the next number, events counted from 0 again.
-type NewExecution struct {
-	ExecutionID ExecutionID
-	Class       ClassID
-	Events      []byte // JSON array with the one event that starts the execution
-}
-
-// NewWork is an activity work item to be queued or, with Lease, born leased to the caller under the item's request.
-type NewWork struct {
-	Event int32
-	Class ClassID
-	Input []byte
-	Lease bool
-}
-
-// NewTimer is a durable timer: at FireAt by the store's clock the instance gets a MessageTimerFired for Event.
-type NewTimer struct {
-	Event  int32
-	FireAt time.Time
-}
-
-// FinishedWork names a work item of the instance whose result is part of the commit.
-type FinishedWork struct {
-	Event int32
-	Token Token
-}
-
-// Commit is the outcome of one turn.
-type Commit struct {
-	// Request makes the commit idempotent and becomes the instance's token and that of all it leases.
-	Request    Token
-	Events     []byte // JSON array, at least one event
-	EventCount int32
-	Status     InstanceStatus
-	// Keep holds the lease: the caller has local work in flight for the instance or goes on with it at once. Without
-	// it the instance becomes free, unless unread messages it waits for came back in the reply: then it stays held.
-	Keep bool
-	// Waits are the names of external events the execution now waits for; only those leave the inbox.
-	Waits        []string
-	Work         []NewWork
-	CancelWork   []int32 // scheduling events whose work items are removed, also if they are of this commit
-	Timers       []NewTimer
-	CancelTimers []int32 // scheduling events whose timers are removed, also if they are of this commit
-	Children     []NewInstance
-	Messages     []NewMessage
-	Next         *NewExecution // with StatusContinuedAsNew
-}
-
-// StartItem is one instance to be started.
-type StartItem struct {
-	NewInstance
-	// First, if set, is the outcome of the first turn; its Events begin with the event that starts the execution and
-	// NewInstance.Events is not used. Without it the instance is ready for any worker of its class.
-	First *Commit
-}
-
-// StartRequest starts instances. Answers: Applied or Exists.
-type StartRequest struct {
-	Worker WorkerID // zero for a pure client
-	Items  []StartItem
-}
-
-// AckItem is the commit of one held instance.
-type AckItem struct {
-	Ref
-	Execution int32
-	Seq       int32 // expected next event number
-	Token     Token
-	Consumed  []int64 // Order of inbox messages used up by the turn
-	Finished  []FinishedWork
-	Commit
-}
-
-// AckRequest commits turns. Each item applies whole or not at all, independent of the others: Applied or Fenced. An
-// item applies if the instance is held under Token at (Execution, Seq) and all Finished work is there under its token.
-// Two items for one instance are refused (GiveUp).
-//
-// At the end of an execution (any status but running) the caller lists outstanding work and timers as cancelled.
-type AckRequest struct {
-	Worker WorkerID
-	Items  []AckItem
-	// Serves are the orchestration classes the caller can run: limits NewMessage.Take.
-	Serves []ClassID
-	// ClaimWork asks for up to this many queued work items of WorkClasses in the same commit, under ClaimRequest. An
-	// instance that is committed without Keep and goes on stays held if it is the instance of one of them. Other instances
-	// are not granted with it, as a fetch of work would.
-	ClaimWork    int
-	WorkClasses  []ClassID
-	ClaimRequest Token
-}
-
-// AckResult is the answer to one item of a start or an ack.
-type AckResult struct {
-	Status ItemStatus
-	Ref    Ref
-	// Messages are unread messages the instance can use now. If there are any, the instance is held.
-	Messages []Message
-}
-
-// AckReply answers a start or an ack.
-type AckReply struct {
-	Results []AckResult // one per item, in order
-	Granted []OrchestrationItem
-	Work    []WorkItem // claimed by ClaimWork; work born leased is not repeated here
-	Now     time.Time  // the store's clock
-}
-
-// FetchRequest leases up to Max instances of the given classes that are free and ready: never run, or with unread
-// messages they can use. Instances the worker holds already are returned too when they have such messages (Held).
-// A repeat with the same Request first returns what that request granted.
-type FetchRequest struct {
-	Worker  WorkerID
-	Request Token
-	Classes []ClassID
-	Max     int
-	// Timers fires due timers first (Pulse always does).
-	Timers bool
-	// Sleep marks the worker as sleeping if fewer than Max were found, so that the next one to queue something
-	// notifies.
-	Sleep bool
-}
-
-// FetchWorkRequest leases up to Max queued work items. A repeat with the same Request first returns what it granted.
-type FetchWorkRequest struct {
-	Worker  WorkerID
-	Request Token
-	Classes []ClassID
-	Max     int
-	Sleep   bool // as in FetchRequest
-	// Serves are the orchestration classes the caller can run. The instance of an item is granted with it, under Request,
-	// if it is free, running that execution, not parked and of such a class; never one that another call has locked. It
-	// is to be held while the item is in flight, and goes on with its result.
-	Serves []ClassID
-}
-
-// FetchWorkReply answers a fetch of work.
-type FetchWorkReply struct {
-	Work []WorkItem
-	// Granted are instances of the items, each once. Such a grant counts no attempt, for no turn is tried yet: there is
-	// none to undo (see AbandonedInstance.UndoAttempt). Its history is left out if the worker committed the last turn, and
-	// bounded otherwise: the latest turns, at most MaxGrantTurns and about MaxGrantBytes of them, which may be none. What
-	// is missing before them is to be read.
-	Granted []OrchestrationItem
-}
-
-// AckWorkItem is the result of one work item.
-type AckWorkItem struct {
-	WorkKey
-	Token   Token
-	Request Token  // token of the instance if it is granted
-	Body    []byte // of the MessageActivityDone that carries the result
-	// Take asks for the lease of the instance if it is free and of a class in Serves.
-	Take bool
-	// CachedExecution and CachedSeq say how much of the history the caller has: only later turns come with the grant.
-	// Zero CachedExecution: nothing cached.
-	CachedExecution int32
-	CachedSeq       int32
-}
-
-// AckWorkRequest records results. Answers: Applied, or Gone when the item is not held under its token any more. The
-// repeat of an item that was recorded without a grant may find it Gone; its result is stored all the same.
-type AckWorkRequest struct {
-	Worker       WorkerID
-	Items        []AckWorkItem
-	Serves       []ClassID
-	ClaimWork    int
-	WorkClasses  []ClassID
-	ClaimRequest Token
-}
-
-// AbandonedInstance is a held instance to be given back.
-type AbandonedInstance struct {
-	Ref
-	Token Token
-	// UndoAttempt takes back the attempt counted by the grant: the turn was not tried.
-	UndoAttempt bool
-	// Park keeps the instance from being claimed until ResumeInstances; the reason, a JSON document, is shown to
-	// whoever reads the instance. Nil: the instance is ready again after Delay.
-	Park  []byte
-	Delay time.Duration
-}
-
-// AbandonedWork is a held work item to be given back to the queue.
-type AbandonedWork struct {
-	WorkKey
-	Token       Token
-	UndoAttempt bool
-	Delay       time.Duration
-}
-
-// AbandonRequest gives items back.
-type AbandonRequest struct {
-	Instances []AbandonedInstance
-	Work      []AbandonedWork
-}
-
-// Beat is what a store knows of another worker's liveness.
-type Beat struct {
-	Worker WorkerID
-	Beat   int64 // changes with every beat; equality is all that counts
-}
-
-// PulseRequest is the periodic call of a process.
-type PulseRequest struct {
-	// Worker beats; zero for a process that is only a client.
-	Worker WorkerID
-	// Join is set until the first success: it makes the worker known. Later a missing worker is reported Lost.
-	Join bool
-	// Name is shown to operators (host and process id).
-	Name string
-	// TTL is how old a beat must be, by the store's clock, for its worker to be reported in Stale.
-	TTL time.Duration
-	// Reap lists workers that the caller itself has seen unchanged for a TTL: those whose beat still has this value
-	// lose everything they hold, with a fresh token, ready at once.
-	Reap []Beat
-	// Classes and WorkClasses are looked at for ready items.
-	Classes     []ClassID
-	WorkClasses []ClassID
-	// Sleep marks the worker as sleeping if nothing is ready.
-	Sleep bool
-	// Watch lists instances to be read; those that have ended come back in Done.
-	Watch []string
-}
-
-// PulseReply answers a pulse.
-type PulseReply struct {
-	Now time.Time // the store's clock
-	// Lost is set when a worker that is not joining is unknown: it was reaped and must begin a new incarnation.
-	Lost  bool
-	Stale []Beat
-	// Ready flags are hints to fetch.
-	OrchestrationsReady bool
-	WorkReady           bool
-	NextTimer           time.Time // the earliest pending timer; zero if none
-	Done                []InstanceState
-}
-
-// InstanceState is the committed state of an instance.
-type InstanceState struct {
-	Ref
-	InstanceID  string
-	Name        string // of the orchestration
-	Version     string
-	Status      InstanceStatus
-	Execution   int32
-	ExecutionID ExecutionID
-	NextSeq     int32
-	ParentID    string // instance id of the parent, "" for a root
-	CreatedAt   time.Time
-	EndedAt     time.Time // zero while running
-	Parked      []byte    // reason, a JSON document; nil unless parked
-	Worker      WorkerID  // current owner, zero if free
-	// LastTurn is the last committed turn, which for a finished instance ends with its outcome.
-	LastTurn Turn
-	// Cursor continues a listing after this row (ListQuery.Before).
-	Cursor string
-}
-
-// HistoryQuery selects turns of one instance, by Ref or, if that is zero, by InstanceID. From must be the first event
-// number of a turn (0 for the beginning). The store returns at least one turn if there is one and stops after about
-// MaxBytes (0: 4 MiB); the caller goes on from there.
-type HistoryQuery struct {
-	Ref        Ref
-	InstanceID string
-	Execution  int32 // 0: the current one
-	From       int32
-	MaxBytes   int
-}
-
-// ListQuery selects instances. Zero fields do not filter.
-type ListQuery struct {
-	Status     *InstanceStatus
-	ParkedOnly bool
-	Name       string
-	Prefix     string // of the instance id
-	Limit      int    // 0: 100; at most 1,000
-	// Before continues a listing: the Cursor of its last row.
-	Before string
 }

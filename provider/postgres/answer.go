@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/pawlrun/pawl/provider"
@@ -116,6 +117,7 @@ func workItem(r *row) provider.WorkItem {
 	return provider.WorkItem{
 		WorkKey: provider.WorkKey{Ref: r.ref(), Execution: r.n1, Event: r.n2}, InstanceID: string(r.name),
 		Class: provider.ClassID(r.n3), Attempt: r.n4, Token: provider.Token(r.num), Input: r.document(),
+		State: bytes.Clone(r.id),
 	}
 }
 

@@ -16,15 +16,17 @@ type effectColumns struct {
 	parts  int
 	work   [5]*column
 	cancel [2]*column
-	timer  [3]*column
+	timer  [4]*column
 	stop   [2]*column
 	child  [12]*column
 	msg    [9]*column
+	status [2]*column
+	value  [4]*column
 	serves []provider.ClassID
 }
 
 // effectFields is how many fields the type effects has.
-const effectFields = 34
+const effectFields = 41
 
 // newEffects makes the columns for about n effects of each kind.
 func newEffects(n, parts int, serves []provider.ClassID) *effectColumns {
@@ -38,10 +40,12 @@ func newEffects(n, parts int, serves []provider.ClassID) *effectColumns {
 	}
 	fill(e.work[:], oidInt4, oidInt4, oidInt4, oidBool, oidJSON)
 	fill(e.cancel[:], oidInt4, oidInt4)
-	fill(e.timer[:], oidInt4, oidInt4, oidTimestamp)
+	fill(e.timer[:], oidInt4, oidInt4, oidTimestamp, oidBool)
 	fill(e.stop[:], oidInt4, oidInt4)
 	fill(e.child[:], oidInt4, oidInt2, oidText, oidUUID, oidInt4, oidBool, oidBool, oidText, oidInt4, oidInt4, oidJSON, oidJSON)
 	fill(e.msg[:], oidInt4, oidInt2, oidText, oidInt2, oidInt4, oidText, oidText, oidJSON, oidBool)
+	fill(e.status[:], oidInt4, oidJSON)
+	fill(e.value[:], oidInt4, oidText, oidJSON, oidBool)
 	return e
 }
 
@@ -63,6 +67,7 @@ func (e *effectColumns) add(item int32, c *provider.Commit) {
 		e.timer[0].int4(item)
 		e.timer[1].int4(t.Event)
 		e.timer[2].time(t.FireAt)
+		e.timer[3].bool(t.UnlessStarted)
 	}
 	for _, event := range c.CancelTimers {
 		e.stop[0].int4(item)
@@ -82,6 +87,31 @@ func (e *effectColumns) add(item int32, c *provider.Commit) {
 		e.msg[6].text(m.ID)
 		e.msg[7].bytes(m.Body)
 		e.msg[8].bool(m.Take)
+	}
+	if c.CustomStatus != nil {
+		e.status[0].int4(item)
+		e.status[1].bytes(c.CustomStatus)
+	}
+	for i := range c.Values {
+		e.addValue(item, &c.Values[i])
+	}
+}
+
+// addValue takes over a value that the item sets; a negative one stands for the child with that number.
+func (e *effectColumns) addValue(item int32, v *provider.Value) {
+	e.value[0].int4(item)
+	e.value[1].text(v.Key)
+	e.value[2].bytes(v.Data)
+	e.value[3].bool(v.Searchable)
+}
+
+// addFirst takes over the values that a new instance begins with, but for those that its first turn sets.
+func (e *effectColumns) addFirst(item int32, start *provider.StartItem) {
+	for i := range start.Values {
+		v := &start.Values[i]
+		if start.First == nil || !slices.ContainsFunc(start.First.Values, func(w provider.Value) bool { return w.Key == v.Key }) {
+			e.addValue(item, v)
+		}
 	}
 }
 
@@ -104,6 +134,9 @@ func (e *effectColumns) addChild(item int32, c *provider.NewInstance) {
 	parentColumns(e.child[7], e.child[8], e.child[9], c.Parent)
 	e.child[10].bytes(c.Events)
 	e.child[11].bytes(c.ExistsBody)
+	for i := range c.Values {
+		e.addValue(-int32(e.child[0].n), &c.Values[i])
+	}
 }
 
 func parentColumns(id, execution, event *column, parent *provider.Parent) {
@@ -146,7 +179,7 @@ func givenName(stored string) string {
 // append adds the parameters; all are null if there are no effects.
 func (e *effectColumns) append(params []param) []param {
 	some := false
-	for _, group := range [][]*column{e.work[:], e.cancel[:], e.timer[:], e.stop[:], e.child[:], e.msg[:]} {
+	for _, group := range [][]*column{e.work[:], e.cancel[:], e.timer[:], e.stop[:], e.child[:], e.msg[:], e.status[:], e.value[:]} {
 		for _, c := range group {
 			some = some || c.n > 0
 			params = append(params, c.param())
@@ -206,96 +239,18 @@ func checkCommit(op string, c *provider.Commit) error {
 		return sqlstate.GiveUp(op, "a commit has no request id")
 	case c.EventCount < 1 || len(c.Events) == 0:
 		return sqlstate.GiveUp(op, "a commit has no events")
-	case c.Status > provider.StatusContinuedAsNew:
+	case c.Status > provider.StatusTerminated:
 		return sqlstate.GiveUp(op, "a commit has the unknown status %d", c.Status)
 	case (c.Status == provider.StatusContinuedAsNew) != (c.Next != nil):
 		return sqlstate.GiveUp(op, "a commit continues as new without the next execution, or the other way round")
 	}
+	if len(c.Values)+len(c.Children) == 0 {
+		return nil
+	}
+	if err := c.CheckValues(); err != nil {
+		return sqlstate.GiveUp(op, "%v", err)
+	}
 	return nil
-}
-
-var startFunction = function{name: "start_orchestrations_v1", effectsAt: 18, effects: effectFields}
-
-// StartOrchestrations implements provider.Provider.
-func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartRequest) (*provider.AckReply, error) {
-	op := startFunction.name
-	n := len(req.Items)
-	reply := &provider.AckReply{Results: make([]provider.AckResult, n)}
-	if n == 0 {
-		return reply, nil
-	}
-	order := make([]int, n) // item numbers in the order of their keys, which is the order of locks
-	parts := make([]int16, n)
-	bytes := 0
-	for i := range req.Items {
-		item := &req.Items[i]
-		order[i], parts[i] = i, provider.PartitionOf(item.InstanceID, p.parts)
-		bytes += len(item.Events)
-		if item.First != nil {
-			bytes += len(item.First.Events)
-		}
-		switch {
-		case item.InstanceID == "":
-			return nil, sqlstate.GiveUp(op, "an instance has no id")
-		case item.First != nil && req.Worker == 0:
-			return nil, sqlstate.GiveUp(op, "an eager start needs a worker")
-		case item.First != nil:
-			if err := checkCommit(op, item.First); err != nil {
-				return nil, err
-			}
-		}
-	}
-	sort.SliceStable(order, func(a, b int) bool {
-		i, j := order[a], order[b]
-		if parts[i] != parts[j] {
-			return parts[i] < parts[j]
-		}
-		return req.Items[i].InstanceID < req.Items[j].InstanceID
-	})
-	var done bool
-	var err error
-	if n == 1 {
-		done, err = p.startOne(ctx, req.Worker, &req.Items[0], reply)
-	} else {
-		done, err = p.startPlain(ctx, req, order, parts, bytes, reply)
-	}
-	if done || err != nil {
-		return reply, err
-	}
-
-	part, id, execution := newColumn(oidInt2, n), newColumn(oidText, n), newColumn(oidUUID, n)
-	class, watch := newColumn(oidInt4, n), newColumn(oidBool, n)
-	parentID, parentExecution, parentEvent := newColumn(oidText, n), newColumn(oidInt4, n), newColumn(oidInt4, n)
-	turns, effects := newTurns(n, bytes), newEffects(n, p.parts, nil)
-	for k, i := range order {
-		item := &req.Items[i]
-		part.int2(parts[i])
-		id.text(item.InstanceID)
-		execution.uuid(item.ExecutionID)
-		class.int4(int32(item.Class))
-		watch.bool(item.Watch)
-		parentColumns(parentID, parentExecution, parentEvent, item.Parent)
-		if item.First != nil {
-			turns.add(item.First)
-			effects.add(int32(k+1), item.First)
-		} else {
-			turns.add(&provider.Commit{Events: item.Events, EventCount: 1})
-		}
-	}
-	params := []param{
-		int8Param(int64(req.Worker)), part.param(), id.param(), execution.param(), class.param(), watch.param(),
-		parentID.paramIfAny(), parentExecution.paramIfAny(), parentEvent.paramIfAny(), turns.request.param(),
-	}
-	params = effects.append(turns.append(params))
-	answer := newAnswer(reply, order)
-	for i := range parts {
-		reply.Results[i].Ref.Part = parts[i]
-	}
-	if err := p.call(ctx, &startFunction, n, params, answer.read); err != nil {
-		return nil, err
-	}
-	answer.finish()
-	return reply, nil
 }
 
 var ackFunction = function{name: "ack_orchestration_items_v1", effectsAt: 20, effects: effectFields}
@@ -321,6 +276,9 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	}
 	if n == 0 && req.ClaimWork <= 0 {
 		return &provider.AckReply{}, nil
+	}
+	if req.Worker == 0 && req.ClaimWork > 0 {
+		return nil, sqlstate.GiveUp(op, "a claim needs a worker")
 	}
 	var plain *provider.AckReply
 	var err error

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -257,6 +258,53 @@ func TestCostOfSleepers(t *testing.T) {
 	sleep(many(), `now() + (1 + random()) * interval '1 year'`)
 	for i, large := range measure(12) {
 		p.flat(calls[i]+" among sleepers", small[i], large)
+	}
+}
+
+// TestCostOfControl compares what it costs to beat with work that is held, and to end an instance with its children, among
+// few and among many instances with parents and work of their own.
+func TestCostOfControl(t *testing.T) {
+	p := openPages(t)
+	worker := provider.NewWorkerID()
+	p.addInstances("held", 10, 0, 10, p.flow, p.job)
+	fetched, err := p.FetchWorkItems(p.ctx, &provider.FetchWorkRequest{Worker: worker, Request: provider.NewToken(), Classes: []provider.ClassID{p.job}, Max: 10})
+	if err != nil || len(fetched.Work) != 10 {
+		t.Fatalf("fetched %+v, %v", fetched, err)
+	}
+	var held []provider.HeldWork
+	for _, w := range fetched.Work {
+		held = append(held, provider.HeldWork{WorkKey: w.WorkKey, Token: w.Token, State: []byte(`1`)})
+	}
+	beat := func() {
+		reply, err := p.Pulse(p.ctx, &provider.PulseRequest{Worker: worker, Join: true, TTL: time.Hour, Held: held})
+		if err != nil || len(reply.Gone) != 0 {
+			t.Fatalf("%+v, %v", reply, err)
+		}
+	}
+	calls := []string{"pulse with held work", "end of an instance with its children"}
+	measure := func(others int) []cost {
+		p.addInstances(fmt.Sprint("other", others, "-"), others, 0, others, p.flow, p.job)
+		p.addInstances(fmt.Sprint("parent", others, "-"), tries, 0, 0, p.flow, p.job)
+		p.addInstances(fmt.Sprint("child", others, "-"), 5*tries, 0, 0, p.flow, p.job)
+		p.exec(`update instance set parent_id = $1 where instance_id like $2`, fmt.Sprint("other", others, "-1"), fmt.Sprint("other", others, "-%"))
+		for n := range tries {
+			p.exec(`update instance set parent_id = $1, parent_execution = 1, parent_event = 1 where instance_id like $2`,
+				fmt.Sprint("parent", others, "-", n+1), fmt.Sprint("child", others, "-%", n))
+		}
+		p.exec(`vacuum analyze instance`)
+		n := 0
+		return []cost{p.of(beat), p.of(func() {
+			n++
+			statuses, err := p.TerminateInstances(p.ctx, []provider.Termination{{InstanceID: fmt.Sprint("parent", others, "-", n), Events: []byte(`[{}]`), Children: true}})
+			if err != nil || statuses[0] != provider.Applied {
+				t.Fatalf("%v, %v", statuses, err)
+			}
+		})}
+	}
+	measure(1)
+	small := measure(few())
+	for i, large := range measure(many()) {
+		p.flat(calls[i], small[i], large)
 	}
 }
 

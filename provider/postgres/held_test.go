@@ -109,7 +109,7 @@ func TestCostUnderHeldSnapshot(t *testing.T) {
 	for name, call := range calls {
 		p.eventually(name, func() bool { before[name] = p.of(call); return before[name].Buffers < 300 })
 	}
-	passed := many() / 20
+	passed := max(many()/20, 2000)
 	for range passed / 250 {
 		p.pass(worker, 250)
 	}
@@ -121,6 +121,13 @@ func TestCostUnderHeldSnapshot(t *testing.T) {
 	known := p.Provider
 	defer func() { p.Provider = known }()
 	p.Provider = p.reopen(&postgres.Options{MaxConns: 1})
+	// So that its session knows the catalogs: it looks into queues that were never used.
+	if _, err := p.FetchOrchestrationItems(p.ctx, &provider.FetchRequest{Worker: worker, Request: 1, Classes: []provider.ClassID{p.job}, Max: 10}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.FetchWorkItems(p.ctx, &provider.FetchWorkRequest{Worker: worker, Request: 1, Classes: []provider.ClassID{p.flow}, Max: 10}); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name string
 		call func()
@@ -258,7 +265,8 @@ func TestLateRows(t *testing.T) {
 	}
 	look(300 * time.Millisecond)
 
-	// What breaks the rule that nothing is due before it came is found by the looks from the start.
+	// What breaks the rule that nothing is due before it came is found by the looks from the start. Those come after 500 times
+	// as long as the last one took: on a busy machine that are many seconds.
 	conn := s.connect()
 	for _, sql := range []string{
 		`insert into hint (part, class, due, iid) select part, class, now() - interval '1 hour', iid from instance where instance_id = 'again'`,
@@ -276,7 +284,7 @@ func TestLateRows(t *testing.T) {
 		if _, err := conn.Exec(s.ctx, sql); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(5 * time.Second); fetch() == 0; {
+		for deadline := time.Now().Add(30 * time.Second); fetch() == 0; {
 			if time.Now().After(deadline) {
 				t.Error("not found: ", sql)
 				break

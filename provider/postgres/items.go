@@ -61,17 +61,6 @@ func (p *Provider) EnqueueMessages(ctx context.Context, messages []provider.NewM
 	return p.statuses(ctx, &enqueueFunction, n, params)
 }
 
-var resumeFunction = function{name: "resume_instances_v1"}
-
-// ResumeInstances implements provider.Provider.
-func (p *Provider) ResumeInstances(ctx context.Context, instanceIDs []string) ([]provider.ItemStatus, error) {
-	if len(instanceIDs) == 0 {
-		return nil, nil
-	}
-	part, id := p.keys(instanceIDs)
-	return p.statuses(ctx, &resumeFunction, len(instanceIDs), []param{part, id})
-}
-
 // keys returns the partitions and ids of instances as parameters.
 func (p *Provider) keys(instanceIDs []string) (part, id param) {
 	parts, ids := newColumn(oidInt2, len(instanceIDs)), newColumn(oidText, len(instanceIDs))
@@ -157,6 +146,9 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 	if n == 0 && req.ClaimWork <= 0 {
 		return &provider.AckReply{}, nil
 	}
+	if req.Worker == 0 && req.ClaimWork > 0 {
+		return nil, sqlstate.GiveUp(ackWorkFunction.name, "a claim needs a worker")
+	}
 	order := make([]int, n)
 	for i := range order {
 		order[i] = i
@@ -232,6 +224,7 @@ func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonReques
 	wPart, wIID, wExecution := newColumn(oidInt2, m), newColumn(oidInt8, m), newColumn(oidInt4, m)
 	wEvent, wToken := newColumn(oidInt4, m), newColumn(oidInt8, m)
 	wUndo, wDelay := newColumn(oidBool, m), newColumn(oidInterval, m)
+	wState, wHandOver := newColumn(oidJSON, m), newColumn(oidBool, m)
 	for i := range work {
 		item := &work[i]
 		wPart.int2(item.Part)
@@ -241,10 +234,13 @@ func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonReques
 		wToken.int8(int64(item.Token))
 		wUndo.bool(item.UndoAttempt)
 		wDelay.interval(item.Delay)
+		wState.bytes(item.State)
+		wHandOver.flag(item.HandOver)
 	}
 	params := []param{
 		part.param(), iid.param(), token.param(), undo.param(), park.paramIfAny(), delay.param(),
 		wPart.param(), wIID.param(), wExecution.param(), wEvent.param(), wToken.param(), wUndo.param(), wDelay.param(),
+		wState.paramIfAny(), wHandOver.paramIfAny(),
 	}
 	return p.call(ctx, &abandonFunction, n+m, params, func(*row) error { return nil })
 }

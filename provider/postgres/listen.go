@@ -108,6 +108,8 @@ func parseNotification(payload string, worker provider.WorkerID, notify func(pro
 			notify(provider.Notification{Kind: provider.NotifyWork})
 		case kind == 'h' && rest == me:
 			notify(provider.Notification{Kind: provider.NotifyHeld})
+		case kind == 's':
+			notify(provider.Notification{Kind: provider.NotifyStatus, InstanceID: rest})
 		case kind == 'e':
 			notify(provider.Notification{Kind: provider.NotifyDone, InstanceID: rest})
 		case kind == 'd':

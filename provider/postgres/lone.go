@@ -23,12 +23,14 @@ var (
 func plainCommit(c *provider.Commit) bool {
 	return (c.Keep || c.Status.Terminal()) && c.Next == nil &&
 		len(c.Work) <= 1 && (len(c.Work) == 0 || c.Work[0].Lease) &&
-		len(c.Waits)+len(c.CancelWork)+len(c.Timers)+len(c.CancelTimers)+len(c.Children)+len(c.Messages) == 0
+		len(c.Waits)+len(c.CancelWork)+len(c.Timers)+len(c.CancelTimers)+len(c.Children)+len(c.Messages)+len(c.Values) == 0 &&
+		c.CustomStatus == nil
 }
 
 // plainStart reports whether a start is eager and has nothing but a plain commit.
 func (p *Provider) plainStart(item *provider.StartItem) bool {
-	return !p.withoutPlain && item.First != nil && item.Parent == nil && !item.Watch && plainCommit(item.First)
+	return !p.withoutPlain && item.First != nil && item.Parent == nil && !item.Watch && !item.ReplaceEnded &&
+		len(item.Messages)+len(item.Values) == 0 && plainCommit(item.First)
 }
 
 // plainAck reports whether an ack has nothing but a plain commit and at most one finished work item.

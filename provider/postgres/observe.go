@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -31,12 +32,13 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 	watchPart, watch := p.keys(req.Watch)
 	var looks looks
 	params := []param{
-		int8Param(int64(req.Worker)), boolParam(req.Join), textParam(req.Name), intervalParam(req.TTL), reap.param(), beat.param(),
+		int8Param(int64(req.Worker)), boolParam(req.Join), textParam(req.Name), servesParam(req.Serves), beatLastsParam(req.BeatLasts), intervalParam(req.TTL), reap.param(), beat.param(),
 		looks.add(p.water.look(instanceQueue, req.Classes, true)), looks.add(p.water.look(workQueue, req.WorkClasses, true)),
 		looks.add(p.water.look(timerQueue, nil, true)), boolParam(req.Sleep), watchPart, watch,
 	}
+	params = heldColumns(params, req.Held)
 	reply := new(provider.PulseReply)
-	err := p.call(ctx, &pulseFunction, len(req.Reap)+len(req.Watch), params, func(r *row) error {
+	err := p.call(ctx, &pulseFunction, len(req.Reap)+len(req.Watch)+len(req.Held), params, func(r *row) error {
 		if mine, err := looks.read(r); mine {
 			return err
 		}
@@ -52,6 +54,8 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 			})
 		case rowNextTimer:
 			reply.NextTimer = r.at
+		case rowGone:
+			reply.Gone = append(reply.Gone, provider.WorkKey{Ref: r.ref(), Execution: r.n1, Event: r.n2})
 		case rowState:
 			state, err := parseState(r.body)
 			if err != nil {
@@ -66,6 +70,50 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 	}
 	looks.learn()
 	return reply, nil
+}
+
+// servesParam is null unless the worker says what it serves.
+func servesParam(classes []provider.ClassID) param {
+	if classes == nil {
+		return param{oid: arrayOf[oidInt4]}
+	}
+	return classesParam(classes)
+}
+
+func beatLastsParam(d time.Duration) param {
+	if d <= 0 {
+		return param{oid: oidInterval}
+	}
+	return intervalParam(d)
+}
+
+// heldColumns adds the work items that a worker is running, in the order of locks.
+func heldColumns(params []param, held []provider.HeldWork) []param {
+	n := len(held)
+	if !slices.IsSortedFunc(held, compareHeld) {
+		held = slices.SortedFunc(slices.Values(held), compareHeld)
+	}
+	part, iid, execution, event := newColumn(oidInt2, n), newColumn(oidInt8, n), newColumn(oidInt4, n), newColumn(oidInt4, n)
+	token, state := newColumn(oidInt8, n), newColumn(oidJSON, n)
+	for i := range held {
+		part.int2(held[i].Part)
+		iid.int8(held[i].Row)
+		execution.int4(held[i].Execution)
+		event.int4(held[i].Event)
+		token.int8(int64(held[i].Token))
+		state.bytes(held[i].State)
+	}
+	return append(params, part.param(), iid.param(), execution.param(), event.param(), token.param(), state.paramIfAny())
+}
+
+func compareHeld(a, b provider.HeldWork) int {
+	switch {
+	case lessWork(a.WorkKey, b.WorkKey):
+		return -1
+	case lessWork(b.WorkKey, a.WorkKey):
+		return 1
+	}
+	return 0
 }
 
 var retireFunction = function{name: "retire_worker_v1"}
@@ -83,7 +131,7 @@ func (p *Provider) ReadInstances(ctx context.Context, instanceIDs []string, watc
 		return nil, nil
 	}
 	part, id := p.keys(instanceIDs)
-	return p.states(ctx, &readFunction, len(instanceIDs), []param{part, id, boolParam(watch)})
+	return p.states(ctx, &readFunction, len(instanceIDs), []param{part, id, boolParam(watch), int4Param(provider.MaxUnserved)})
 }
 
 var historyFunction = function{name: "read_history_v1"}
@@ -132,12 +180,17 @@ func (p *Provider) ListInstances(ctx context.Context, q provider.ListQuery) ([]p
 			return nil, sqlstate.GiveUp(listFunction.name, "cursor %q is not one of a listing", q.Before)
 		}
 	}
+	key, data := newColumn(oidText, len(q.Values)), newColumn(oidText, len(q.Values))
+	for i := range q.Values {
+		key.text(q.Values[i].Key)
+		data.bytes(q.Values[i].Data)
+	}
 	status := param{oid: oidInt2}
 	if q.Status != nil {
 		status = int2Param(int16(*q.Status))
 	}
 	params := []param{
-		status, boolParam(q.ParkedOnly), textParam(q.Name), textParam(q.Prefix), int8Param(before), int4Param(limit),
+		status, boolParam(q.ParkedOnly), textParam(q.Name), textParam(q.Prefix), int8Param(before), int4Param(limit), key.param(), data.param(),
 	}
 	return p.states(ctx, &listFunction, 1, params)
 }
@@ -147,15 +200,41 @@ func (p *Provider) states(ctx context.Context, f *function, items int, params []
 	var out []provider.InstanceState
 	err := p.call(ctx, f, items, params, func(r *row) error {
 		state, err := parseState(r.body)
-		if err == nil {
-			out = append(out, *state)
+		if err != nil {
+			return err
 		}
-		return err
+		if r.flags&stateWithWorkers != 0 {
+			state.Workers = int(r.n1)
+			if state.Unserved, err = parseUnserved(r.id); err != nil {
+				return err
+			}
+		}
+		out = append(out, *state)
+		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
+}
+
+// stateWithWorkers is the flag of a state that says who could run the instance.
+const stateWithWorkers = 1
+
+// parseUnserved reads what read_instances_v1 writes of the classes that nobody serves.
+func parseUnserved(document []byte) ([]provider.Class, error) {
+	if document == nil {
+		return nil, nil
+	}
+	var list [][3]string
+	if err := json.Unmarshal(document, &list); err != nil {
+		return nil, fmt.Errorf("the activities nobody serves: %w", err)
+	}
+	classes := make([]provider.Class, len(list))
+	for n, c := range list {
+		classes[n] = provider.Class{Kind: provider.ClassActivity, Name: c[0], Version: c[1], Tag: c[2]}
+	}
+	return classes, nil
 }
 
 // parseState reads the document that the function states_v1 writes.
@@ -175,9 +254,13 @@ func parseState(document []byte) (*provider.InstanceState, error) {
 		EndedAt     *time.Time
 		Parked      json.RawMessage
 		Worker      int64
-		Seq         int32
-		Count       int32
-		Events      json.RawMessage
+		Custom      *struct {
+			Status  json.RawMessage
+			Version int64
+		}
+		Seq    int32
+		Count  int32
+		Events json.RawMessage
 	}
 	if err := json.Unmarshal(document, &d); err != nil {
 		return nil, fmt.Errorf("state of an instance: %w", err)
@@ -190,10 +273,13 @@ func parseState(document []byte) (*provider.InstanceState, error) {
 		Ref: provider.Ref{Part: d.Part, Row: d.Row}, InstanceID: d.ID, Name: d.Name, Version: d.Version,
 		Status: provider.InstanceStatus(d.Status), Execution: d.Execution, ExecutionID: execution, NextSeq: d.NextSeq,
 		ParentID: d.ParentID, CreatedAt: d.CreatedAt.UTC(), Worker: provider.WorkerID(d.Worker),
-		Cursor: strconv.FormatInt(d.Row, 10),
+		Workers: -1, Cursor: strconv.FormatInt(d.Row, 10),
 	}
 	if d.EndedAt != nil {
 		s.EndedAt = d.EndedAt.UTC()
+	}
+	if d.Custom != nil {
+		s.CustomStatus, s.StatusVersion = d.Custom.Status, d.Custom.Version
 	}
 	if string(d.Parked) != "null" {
 		s.Parked = d.Parked

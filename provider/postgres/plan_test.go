@@ -39,7 +39,7 @@ func TestPlans(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close(context.Background())
-	for _, table := range []string{"instance", "history", "work", "inbox", "hint", "timer"} {
+	for _, table := range []string{"instance", "history", "work", "inbox", "hint", "timer", "value"} {
 		if _, err := conn.Exec(t.Context(), "vacuum analyze plans."+table); err != nil {
 			t.Fatal(err)
 		}
@@ -61,6 +61,9 @@ func TestPlans(t *testing.T) {
 			t.Errorf("%s in\n%s", walk, plan)
 		}
 	}
+	if !strings.Contains(string(log), "using value_found on value") {
+		t.Error("no listing by values has read its index")
+	}
 	if plans < 50 {
 		t.Errorf("saw %d plans only: %s", plans, log)
 	}
@@ -77,7 +80,7 @@ func walkIn(plan string) string {
 			continue
 		}
 		switch m[3] {
-		case "instance", "history", "work", "inbox", "hint", "timer":
+		case "instance", "history", "work", "inbox", "hint", "timer", "value":
 		default:
 			continue
 		}
@@ -85,7 +88,8 @@ func walkIn(plan string) string {
 		if i+1 < len(lines) && strings.Contains(lines[i+1], "Index Cond:") {
 			condition = lines[i+1]
 		}
-		key := map[string]string{"instance_pkey": "iid", "instance_part_instance_id_key": "instance_id", "instance_held": "owner", "work_held": "owner"}[m[2]]
+		key := map[string]string{"instance_pkey": "iid", "instance_part_instance_id_key": "instance_id", "instance_held": "owner", "work_held": "owner",
+			"instance_child": "parent_id", "value_pkey": "iid", "value_found": "found"}[m[2]]
 		if condition == "" || !strings.Contains(condition, key) {
 			return strings.TrimSpace(line)
 		}

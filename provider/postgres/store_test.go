@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -237,12 +238,60 @@ func TestStartAndRaiseInTransaction(t *testing.T) {
 		t.Errorf("message %+v, event %+v", m, received)
 	}
 	for query, code := range map[string]string{
-		`select start_orchestration('Flow', null, 'from "sql"')`: "23505",
-		`select start_orchestration('')`:                         "22023",
-		`select raise_event('nobody', 'x')`:                      "P0002",
+		`select start_orchestration('Flow', null, 'from "sql"')`:                                     "23505",
+		`select start_orchestration('')`:                                                             "22023",
+		`select start_orchestration('Flow', attributes => '[]')`:                                     "22023",
+		`select start_orchestration('Flow', attributes => '{"a": null}')`:                            "22023",
+		`select start_orchestration('Flow', attributes => '{"a": 1e300}')`:                           "22023",
+		`select start_orchestration('Flow', attributes => '{"a": 1, "a": 2}')`:                       "22023",
+		`select start_orchestration('Flow', attributes => '{"": 1}')`:                                "22023",
+		`select start_orchestration('Flow', attributes => json_build_object('a', repeat('x', 245)))`: "22023",
+		`select raise_event('nobody', 'x')`:                                                          "P0002",
 	} {
 		if _, err := conn.Exec(s.ctx, query); err == nil || !strings.Contains(err.Error(), code) {
 			t.Errorf("%s: %v, want SQLSTATE %s", query, err, code)
+		}
+	}
+}
+
+// TestAttributesInSQL: what is started in SQL has the attributes, byte for byte, that a start in Go would have given it.
+func TestAttributesInSQL(t *testing.T) {
+	s := open(t, schemaName(t), nil)
+	conn := s.connect()
+	if _, err := conn.Exec(s.ctx, `select start_orchestration('Flow', instance_id => 'none', attributes => 'null')`); err != nil {
+		t.Fatal(err)
+	}
+	for i, attribute := range []string{`"acme"`, `"\u0061cme <&> \u2028 \"é\\\t\u0001🧪"`, `""`, `3`, `3.0`, `-3.50e1`, `0`, `-0.0`, `0.1`, `0.10`, `1234567.125`, `-0.0001`,
+		`9223372036854775807`, `-9223372036854775808`, `1e18`, `99999999999999.5`, `true`, ` false `} {
+		id := fmt.Sprint("i", i)
+		if _, err := conn.Exec(s.ctx, `select start_orchestration('Flow', instance_id => $1, attributes => $2)`, id,
+			fmt.Sprintf(`{"other <\"é": 1, "k": %s}`, attribute)); err != nil {
+			t.Fatal(attribute, err)
+		}
+		want, err := history.Searchable(json.RawMessage(attribute))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := want.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := s.ListInstances(s.ctx, provider.ListQuery{Prefix: id, Limit: 1,
+			Values: []provider.Value{{Key: "k", Data: stored}, {Key: `other <"é`, Data: []byte(`{"json":1}`)}}})
+		if err != nil || len(found) != 1 || found[0].InstanceID != id {
+			values, _, _ := s.ReadValues(s.ctx, id, nil)
+			t.Errorf("%s: found %+v, %v; its values are %s, want %s", attribute, found, err, values[0].Data, stored)
+		}
+		turns, err := s.ReadHistory(s.ctx, provider.HistoryQuery{InstanceID: id})
+		if err != nil {
+			t.Fatal(err)
+		}
+		events, err := history.DecodeTurn(turns[0].Events)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := events[0].(*history.ExecutionStarted).Values; len(got) != 2 || string(got["k"].Data) != string(want.Data) {
+			t.Errorf("%s: the code finds %v, want %s", attribute, got, want.Data)
 		}
 	}
 }
@@ -264,8 +313,12 @@ func TestViews(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Pulse(s.ctx, &provider.PulseRequest{Worker: 1, Join: true, Name: "w"}); err != nil {
+	if _, err := s.Pulse(s.ctx, &provider.PulseRequest{Worker: 1, Join: true, Name: "w", Serves: []provider.ClassID{s.job, s.flow}}); err != nil {
 		t.Fatal(err)
+	}
+	var serves string
+	if err := conn.QueryRow(s.ctx, "select array_to_string(serves, ', ') from workers").Scan(&serves); err != nil || serves != "Flow, Job" {
+		t.Errorf("the worker serves %q, %v", serves, err)
 	}
 	for view, want := range map[string]int{"instances": 2, "history_events": 4, "work_queue": 1, "workers": 1} {
 		rows, err := conn.Query(s.ctx, "select * from "+view)

@@ -215,7 +215,10 @@ func callEach(t *testing.T, p *postgres.Provider) (calls []string) {
 	_, err = p.EnqueueMessages(ctx, []provider.NewMessage{{Target: id, Kind: 1, Name: "x", Body: []byte(`{}`)}})
 	call("enqueue_messages", err)
 	second := commit()
-	second.Work, second.Timers = nil, nil
+	second.Work, second.Timers = nil, []provider.NewTimer{{Event: 2, FireAt: time.Now(), UnlessStarted: true}}
+	second.Children[0].Parent = &provider.Parent{InstanceID: id, Execution: 1, Event: 9}
+	second.CustomStatus, second.Values = []byte(`"half"`), []provider.Value{{Key: "a", Data: []byte(`1`), Searchable: true}, {Key: "b"}}
+	second.Children[0].Values = []provider.Value{{Key: "a", Data: []byte(`1`), Searchable: true}}
 	_, err = p.AckOrchestrationItems(ctx, &provider.AckRequest{Worker: worker, Items: []provider.AckItem{{
 		Ref: started.Results[0].Ref, Execution: 1, Seq: 1, Token: first.Request, Commit: second}}})
 	call("ack_orchestration_items", err)
@@ -237,16 +240,44 @@ func callEach(t *testing.T, p *postgres.Provider) (calls []string) {
 	if len(moved.Granted) != 1 || len(moved.Granted[0].History) == 0 {
 		t.Fatalf("%+v", moved)
 	}
-	_, err = p.Pulse(ctx, &provider.PulseRequest{Worker: worker, Join: true, TTL: time.Second, Classes: ids[:1], WorkClasses: ids[1:], Watch: []string{id}})
+	held := moved.Work[0]
+	_, err = p.Pulse(ctx, &provider.PulseRequest{Worker: worker, Join: true, TTL: time.Second, Classes: ids[:1], WorkClasses: ids[1:], Watch: []string{id}, Serves: ids,
+		Held: []provider.HeldWork{{WorkKey: held.WorkKey, Token: held.Token, State: []byte(`1`)}, {WorkKey: held.WorkKey, Token: 1}}})
 	call("pulse", err)
-	_, err = p.ResumeInstances(ctx, []string{id})
-	call("resume_instances", err)
-	_, err = p.ReadInstances(ctx, []string{id}, true)
-	call("read_instances", err)
+	err = p.AbandonItems(ctx, &provider.AbandonRequest{Work: []provider.AbandonedWork{{WorkKey: held.WorkKey, Token: held.Token, State: []byte(`2`), HandOver: true}}})
+	call("abandon_items", err)
+	callFromOutside(t, p, call, id, second.Children[0].InstanceID)
+	for _, watch := range []bool{true, false} {
+		_, err = p.ReadInstances(ctx, []string{id}, watch)
+		call("read_instances", err)
+	}
 	_, err = p.ReadHistory(ctx, provider.HistoryQuery{InstanceID: id})
 	call("read_history", err)
 	_, err = p.ListInstances(ctx, provider.ListQuery{Prefix: id})
 	call("list_instances", err)
+	_, err = p.ListInstances(ctx, provider.ListQuery{Values: []provider.Value{{Key: "k", Data: []byte(`1`)}, {Key: "l", Data: []byte(`true`)}}})
+	call("list_instances", err)
 	call("retire_worker", p.RetireWorker(ctx, worker))
 	return calls
+}
+
+// callFromOutside is callEach for what is done to instances that somebody else may hold.
+func callFromOutside(t *testing.T, p *postgres.Provider, call func(string, error), id, child string) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := p.SuspendInstances(ctx, []string{id}, []byte(`{}`))
+	call("suspend_instances", err)
+	_, err = p.ResumeInstances(ctx, []string{id})
+	call("resume_instances", err)
+	for _, keys := range [][]string{nil, {"a", "b"}} {
+		_, _, err = p.ReadValues(ctx, id, keys)
+		call("read_values", err)
+	}
+	_, err = p.TerminateInstances(ctx, []provider.Termination{{InstanceID: child, Events: []byte(`[{}]`), Answer: []byte(`{}`)},
+		{InstanceID: id, Events: []byte(`[{}]`), Children: true}})
+	call("terminate_instances", err)
+	_, err = p.StartOrchestrations(ctx, &provider.StartRequest{Items: []provider.StartItem{{
+		NewInstance:  provider.NewInstance{InstanceID: id, ExecutionID: provider.NewExecutionID(), Class: 1, Events: []byte(`[{}]`)},
+		ReplaceEnded: true, Messages: []provider.NewMessage{{Kind: provider.MessageCancel, ID: "1", Body: []byte(`{}`)}}}}})
+	call("start_orchestrations", err)
 }

@@ -171,6 +171,15 @@ func (c *column) text(s string) {
 	c.buf = append(c.buf, s...)
 }
 
+// flag appends true or, as what is not set, null.
+func (c *column) flag(v bool) {
+	if v {
+		c.bool(true)
+	} else {
+		c.null()
+	}
+}
+
 // bytes appends a document; nil is null.
 func (c *column) bytes(b []byte) {
 	if b == nil {
@@ -248,6 +257,8 @@ const (
 	rowNextTimer = 8
 	rowLowWater  = 9
 	rowAgain     = 10
+	rowGone      = 11
+	rowValue     = 12
 )
 
 // replyColumns is how many columns the type reply has.

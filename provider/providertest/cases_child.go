@@ -13,6 +13,9 @@ var childCases = []Case{
 	{"child/id-taken-quietly", []string{"K3"}, childTakenQuietly},
 	{"child/same-execution-id", []string{"K4", "K3"}, childSame},
 	{"child/two-parents-one-id", []string{"K3"}, childTwoParents},
+	{"child/detached", []string{"K5", "K2"}, childDetached},
+	{"child/detached-id-taken", []string{"K5", "K3"}, childDetachedTaken},
+	{"child/detached-at-the-end", []string{"K5"}, childDetachedAtEnd},
 	{"child/outlives-parent", []string{"K1", "A12"}, childOutlives},
 	{"child/reports-to-parent", []string{"G1", "M5"}, childReports},
 }
@@ -170,4 +173,74 @@ func childReports(f *fixture) {
 	})))
 	f.check("G1", len(r.Granted) == 1 && r.Granted[0].InstanceID == "parent", "granted %s, want the parent", describe(r.Granted))
 	equal(f, "M5", "messages", fmt.Sprint(messageIDs(r.Granted[0].Messages)), "[done]")
+}
+
+// detached makes a child that is nobody's.
+func (f *fixture) detached(l *lease, id string, event int32) provider.NewInstance {
+	n := f.child(l, id, event)
+	n.Parent = nil
+	return n
+}
+
+func childDetached(f *fixture) {
+	w, other := f.worker(), f.worker()
+	l := f.granted(w, "parent")
+	ready, leased := f.detached(l, "ready", 2), f.detached(l, "leased", 3)
+	leased.Lease = true
+	turn := f.turn(4, func(c *provider.Commit) { c.Keep, c.Children = true, []provider.NewInstance{ready, leased} })
+	r := f.ackItem(l, l.item(turn))
+	f.check("K2", len(r.Granted) == 1 && r.Granted[0].InstanceID == "leased", "granted %s, want the leased one", describe(r.Granted))
+	got := f.fetchOne("K5", other, "ready")
+	f.checkHistory("K5", got, 1)
+	for _, n := range []provider.NewInstance{ready, leased} {
+		st := f.state(n.InstanceID)
+		equal(f, "K5", "parent of "+n.InstanceID, st.ParentID, "")
+		equal(f, "K5", "execution id of "+n.InstanceID, st.ExecutionID, n.ExecutionID)
+	}
+	f.terminateOne(f.termination("ready"))
+	f.ack(&lease{r.Granted[0], w}, f.turn(1, func(c *provider.Commit) { c.Status = provider.StatusCompleted }))
+	equal(f, "K5", "messages to who started them", len(f.ack(l, f.turn(1, nil)).Messages), 0)
+}
+
+func childDetachedTaken(f *fixture) {
+	w := f.worker()
+	f.idle(w, "taken", "x")
+	l := f.granted(w, "parent")
+	loud, quiet := f.detached(l, "taken", 1), f.detached(l, "parent", 2)
+	quiet.ExistsBody = nil
+	r := f.ack(l, f.turn(3, func(c *provider.Commit) { c.Children = []provider.NewInstance{loud, quiet} }))
+	equal(f, "K5", "messages", len(r.Messages), 1)
+	m := r.Messages[0]
+	f.check("K5", m.Kind == provider.MessageChildDone && m.Execution == 1 && m.ID == loud.ExecutionID.String() &&
+		string(m.Body) == string(loud.ExistsBody), "the message is %+v, want id %v, body %s", m, loud.ExecutionID, loud.ExistsBody)
+	equal(f, "K5", "parent of the instance that has the id", f.state("taken").ParentID, "")
+	equal(f, "K5", "owner", f.state("parent").Worker, w)
+	f.ackItem(l, consuming(l.item(f.turn(1, nil)), r.Messages))
+	f.fetchNone("K5", w, "nothing was created")
+}
+
+// childDetachedAtEnd starts detached instances in the turn that ends the execution, and with an eager start.
+func childDetachedAtEnd(f *fixture) {
+	w := f.worker()
+	l := f.granted(w, "a")
+	next := f.continued(false, f.nextExecution())
+	next.Children = []provider.NewInstance{f.detached(l, "of-a", 1)}
+	f.ack(l, next)
+	items := f.fetch(w, 10)
+	equal(f, "K5", "instances that are ready", fmt.Sprint(grantedIDs(items)), "[a of-a]")
+	for _, it := range items {
+		if it.InstanceID == "a" {
+			l = &lease{it, w}
+		}
+	}
+	f.ack(l, f.turn(1, func(c *provider.Commit) {
+		c.Status, c.Children = provider.StatusCompleted, []provider.NewInstance{f.detached(l, "last", 2)}
+	}))
+	f.fetchOne("K5", w, "last")
+	first := f.turn(2, func(c *provider.Commit) { c.Children = []provider.NewInstance{f.detached(l, "of-b", 1)} })
+	f.startItem(provider.StartItem{NewInstance: f.instance("b"), First: &first}, w)
+	f.fetchOne("K5", w, "of-b")
+	for _, id := range []string{"of-a", "last", "of-b"} {
+		equal(f, "K5", "parent of "+id, f.state(id).ParentID, "")
+	}
 }

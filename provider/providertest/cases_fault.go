@@ -23,6 +23,8 @@ var faultCases = []Case{
 	{"fault/pulse", []string{"I10", "I9"}, faultsIn("Pulse")},
 	{"fault/retire", []string{"I10", "I9"}, faultsIn("RetireWorker")},
 	{"fault/resume", []string{"I10", "I9"}, faultsIn("ResumeInstances")},
+	{"fault/suspend", []string{"I10", "I9"}, faultsIn("SuspendInstances")},
+	{"fault/terminate", []string{"I10", "I9"}, faultsIn("TerminateInstances")},
 	{"fault/random", []string{"I10"}, faultsAtRandom},
 	{"fault/proxy", []string{"I10", "E1"}, faultProxy},
 }
@@ -75,7 +77,7 @@ func (t told) Fatalf(format string, args ...any) {
 }
 
 // life is one run of the story: a parent, its child and a friend, with work, timers, events, an abandoned turn, a
-// parking, a worker that dies and one that retires.
+// parking, a suspension, a worker that dies and one that retires; and a family that is terminated and replaced.
 type life struct {
 	*fixture
 	name              string
@@ -98,6 +100,7 @@ func (l *life) run() {
 	l.result()
 	l.events()
 	l.troubles()
+	l.outside()
 	l.end()
 }
 
@@ -241,6 +244,41 @@ func (l *life) troubles() {
 	l.w = f.worker()
 	l.child = f.fetchOne("I10", l.w, l.childID)
 	equal(f, "I10", "attempt after a reap", l.child.Attempt, 2)
+}
+
+// outside has the parent suspended and resumed, and another with a child terminated, replaced and terminated again.
+func (l *life) outside() {
+	f := l.fixture
+	f.suspend(`"life"`, l.parentID)
+	equal(f, "I10", "reason", string(f.state(l.parentID).Parked), `"life"`)
+	f.resume(l.parentID)
+	id := l.name + "/doomed"
+	for range 2 {
+		item := f.replacing(id)
+		item.Messages = []provider.NewMessage{event(id, "go", "go")}
+		f.startItem(item, 0)
+		g := f.fetchOne("I10", l.w, id)
+		child := f.child(g, f.fresh(id), 1)
+		r := f.ack(g, f.turn(2, func(c *provider.Commit) {
+			c.Waits, c.CustomStatus, c.Values = []string{"go"}, []byte(`"doomed"`), []provider.Value{{Key: "k", Data: []byte(`1`)}}
+			c.Children, c.Work = []provider.NewInstance{child}, []provider.NewWork{f.work(2, false)}
+		}))
+		equal(f, "I10", "messages", fmt.Sprint(messageIDs(r.Messages)), "[go]")
+		work := f.fetchWorkOne("I10", l.w)
+		f.giveBack(work, func(a *provider.AbandonedWork) { a.State = []byte(`"tried"`) })
+		work = f.fetchWorkOne("I10", l.w)
+		equal(f, "I10", "attempt and state", fmt.Sprint(work.Attempt, string(work.State)), `2"tried"`)
+		f.handOver(work)
+		t := f.termination(id)
+		t.Children = true
+		status := f.terminate(t)[0]
+		f.check("I10", status == provider.Applied || status == provider.Gone, "status of the termination: %v", status)
+		f.checkTerminated("I10", t, id, 2, 3)
+		f.checkTerminated("I10", t, child.InstanceID, 1, 1)
+		f.checkStatus("I10", "in the end", id, `"doomed"`, 1)
+		equal(f, "I10", "values", fmt.Sprint(f.values(id)), "[k=1]")
+		equal(f, "I10", "result of the work", f.finishWork(0, work.WorkKey, work.Token), provider.Gone)
+	}
 }
 
 // end has the child continue as new and report, and everything complete.

@@ -17,6 +17,7 @@ var messageCases = []Case{
 	{"message/waits-for-its-name", []string{"M3", "F3"}, messageWaitsForName},
 	{"message/waits-replaced", []string{"M4"}, messageWaitsReplaced},
 	{"message/engine-messages-need-no-wait", []string{"M5"}, messageEngine},
+	{"message/cancel", []string{"M5", "M12"}, messageCancel},
 	{"message/stays-until-consumed", []string{"M6", "B1"}, messageStays},
 	{"message/more-than-max", []string{"M7", "A10"}, messageMoreThanMax},
 	{"message/max-is-per-name", []string{"M7"}, messageMaxPerName},
@@ -149,6 +150,37 @@ func messageEngine(f *fixture) {
 		provider.NewMessage{Target: "a", Kind: provider.MessageActivityDone, Execution: 1, ID: "3", Body: []byte(`{}`)})
 	l := f.fetchOne("M5", w, "a")
 	equal(f, "M5", "messages", fmt.Sprint(messageIDs(l.Messages)), "[2 3]")
+}
+
+// messageCancel sends requests to cancel to instances that wait for something else.
+func messageCancel(f *fixture) {
+	w := f.worker()
+	cancel := func(id string) provider.NewMessage {
+		return provider.NewMessage{Target: id, Kind: provider.MessageCancel, ID: "cancel", Body: []byte(`{"reason": "why"}`)}
+	}
+	f.idle(w, "a", "x")
+	f.start("new")
+	f.send(cancel("a"), cancel("new"))
+	for _, it := range f.fetch(w, 10) {
+		f.check("M5", len(it.Messages) == 1, "granted %s, want one message", describe([]provider.OrchestrationItem{it}))
+		m := it.Messages[0]
+		f.check("M12", m.Kind == provider.MessageCancel && m.Execution == 0 && m.Event == 0 && m.Name == "" && m.ID == "cancel" &&
+			string(m.Body) == `{"reason": "why"}`, "the message is %+v", m)
+		l := &lease{it, w}
+		f.ackItem(l, consuming(l.item(f.turn(1, func(c *provider.Commit) { c.Waits = []string{"x"} })), it.Messages))
+	}
+	equal(f, "M5", "turns of a", len(f.history("a")), 3)
+	equal(f, "M5", "turns of new", len(f.history("new")), 2)
+	sender := f.granted(w, "sender")
+	held := f.granted(w, "held")
+	f.ack(held, f.turn(1, func(c *provider.Commit) { c.Keep, c.Waits = true, []string{"x"} }))
+	f.ack(sender, f.turn(1, func(c *provider.Commit) { c.Messages = []provider.NewMessage{cancel("held"), cancel("a")} }))
+	for _, it := range f.fetch(w, 10) {
+		equal(f, "M5", "held", it.Held, it.InstanceID == "held")
+		equal(f, "M5", "messages of "+it.InstanceID, fmt.Sprint(messageIDs(it.Messages)), "[cancel]")
+	}
+	r := f.ack(held, f.turn(1, func(c *provider.Commit) { c.Waits = []string{"x"} }))
+	equal(f, "M5", "messages in the reply", fmt.Sprint(messageIDs(r.Messages)), "[cancel]")
 }
 
 func messageStays(f *fixture) {

@@ -3,6 +3,7 @@ package providertest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/pawlrun/pawl/provider"
@@ -15,6 +16,11 @@ var notifyCases = []Case{
 	{"notify/work-ready", []string{"N2"}, notifyWorkReady},
 	{"notify/held", []string{"N2", "F8"}, notifyHeld},
 	{"notify/done", []string{"N2"}, notifyDone},
+	{"notify/status", []string{"N3"}, notifyStatus},
+	{"notify/status-watched-from-the-start", []string{"N3"}, notifyStatusFromStart},
+	{"notify/terminated", []string{"N3"}, notifyTerminated},
+	{"notify/terminated-with-parent", []string{"N3", "D6"}, notifyTerminatedChild},
+	{"notify/terminated-while-held", []string{"N3"}, notifyTerminatedHeld},
 }
 
 // listening is a Listen under way.
@@ -51,8 +57,19 @@ func (f *fixture) listen(w provider.WorkerID) (l listening, elsewhere *fixture, 
 	return l, &other, true
 }
 
+// drain forgets what has been heard so far: only what comes from now on counts.
+func (l listening) drain() {
+	for {
+		select {
+		case <-l.got:
+		default:
+			return
+		}
+	}
+}
+
 // hears causes something again and again until a notification of it arrives.
-func (f *fixture) hears(l listening, kind provider.NotificationKind, what string, cause func() (id string)) {
+func (f *fixture) hears(clause string, l listening, kind provider.NotificationKind, what string, cause func() (id string)) {
 	f.Helper()
 	deadline := time.Now().Add(f.patience)
 	for time.Now().Before(deadline) {
@@ -63,9 +80,11 @@ func (f *fixture) hears(l listening, kind provider.NotificationKind, what string
 			case n := <-l.got:
 				// What makes a worker fetch its instances tells a holder as well.
 				serves := n.Kind == kind || kind == provider.NotifyHeld && n.Kind == provider.NotifyReady
-				if serves && (kind != provider.NotifyDone || n.InstanceID == id) {
+				named := kind == provider.NotifyDone || kind == provider.NotifyStatus
+				if serves && (!named || n.InstanceID == id) {
 					if n.State != nil {
-						equal(f, "N2", "instance whose state came along", n.State.InstanceID, id)
+						equal(f, clause, "instance whose state came along", n.State.InstanceID, id)
+						f.sameState(clause, *n.State, f.state(id))
 					}
 					round.Stop()
 					return
@@ -78,7 +97,17 @@ func (f *fixture) hears(l listening, kind provider.NotificationKind, what string
 			}
 		}
 	}
-	f.fail("N2", "no notification within %v: %s", f.patience, what)
+	f.fail(clause, "no notification within %v: %s", f.patience, what)
+}
+
+// sameState checks that the state that came with a notification is what a read shows.
+func (f *fixture) sameState(clause string, got, want provider.InstanceState) {
+	f.Helper()
+	equal(f, clause, "status that came along", got.Status, want.Status)
+	equal(f, clause, "custom status that came along", string(got.CustomStatus), string(want.CustomStatus))
+	equal(f, clause, "version of the custom status that came along", got.StatusVersion, want.StatusVersion)
+	equal(f, clause, "next event number that came along", got.NextSeq, want.NextSeq)
+	f.checkTurns(clause, []provider.Turn{got.LastTurn}, []provider.Turn{want.LastTurn})
 }
 
 func notifyStops(f *fixture) {
@@ -123,7 +152,7 @@ func notifyReady(f *fixture) {
 	if !ok {
 		return
 	}
-	f.hears(l, provider.NotifyReady, "an instance was started while a worker slept", func() string {
+	f.hears("N2", l, provider.NotifyReady, "an instance was started while a worker slept", func() string {
 		f.fallAsleep(w)
 		id := f.fresh("a")
 		elsewhere.start(id)
@@ -138,16 +167,10 @@ func notifyWorkReady(f *fixture) {
 		return
 	}
 	other := elsewhere.worker()
-	f.hears(l, provider.NotifyWork, "work was queued while a worker slept", func() string {
+	f.hears("N2", l, provider.NotifyWork, "work was queued while a worker slept", func() string {
 		held := elsewhere.granted(other, f.fresh("a"))
 		f.fallAsleep(w)
-		for drained := false; !drained; { // only what comes from now on counts
-			select {
-			case <-l.got:
-			default:
-				drained = true
-			}
-		}
+		l.drain()
 		elsewhere.ack(held, f.turn(2, func(c *provider.Commit) { c.Work = []provider.NewWork{f.work(1, false)} }))
 		return held.InstanceID
 	})
@@ -161,7 +184,7 @@ func notifyHeld(f *fixture) {
 	}
 	held := f.granted(w, "a")
 	f.ack(held, f.turn(1, func(c *provider.Commit) { c.Keep = true }))
-	f.hears(l, provider.NotifyHeld, "a message came for a held instance", func() string {
+	f.hears("N2", l, provider.NotifyHeld, "a message came for a held instance", func() string {
 		elsewhere.send(engineMessage("a", f.fresh("m")))
 		return "a"
 	})
@@ -174,11 +197,110 @@ func notifyDone(f *fixture) {
 		return
 	}
 	other := elsewhere.worker()
-	f.hears(l, provider.NotifyDone, "a watched instance ended", func() string {
+	f.hears("N2", l, provider.NotifyDone, "a watched instance ended", func() string {
 		held := elsewhere.granted(other, f.fresh("a"))
 		_, err := f.p.ReadInstances(f.ctx, []string{held.InstanceID}, true)
 		f.ok("N2", err)
+		elsewhere.ack(held, f.turn(1, func(c *provider.Commit) { c.Keep, c.CustomStatus = true, []byte(`{"a": 1}`) }))
 		elsewhere.ack(held, f.turn(1, func(c *provider.Commit) { c.Status = provider.StatusCompleted }))
 		return held.InstanceID
+	})
+}
+
+// notifyStatus has an instance that is watched once show several statuses and end.
+func notifyStatus(f *fixture) {
+	w := f.worker()
+	l, elsewhere, ok := f.listen(w)
+	if !ok {
+		return
+	}
+	held := elsewhere.granted(elsewhere.worker(), "a")
+	_, err := f.p.ReadInstances(f.ctx, []string{"a"}, true)
+	f.ok("N3", err)
+	for _, what := range []string{"a watched instance has shown a status", "a watched instance has shown another status"} {
+		l.drain()
+		f.hears("N3", l, provider.NotifyStatus, what, func() string {
+			elsewhere.ack(held, f.showing(fmt.Sprint(f.serial.Add(1))))
+			return "a"
+		})
+	}
+	l.drain()
+	ended := false
+	f.hears("N2", l, provider.NotifyDone, "a watched instance that has shown statuses ended", func() string {
+		if ended { // the mark is gone with the first notification, which may be lost: have another end
+			held = elsewhere.granted(elsewhere.worker(), f.fresh("a"))
+			_, err := f.p.ReadInstances(f.ctx, []string{held.InstanceID}, true)
+			f.ok("N3", err)
+			elsewhere.ack(held, f.showing(`1`))
+		}
+		ended = true
+		elsewhere.ack(held, f.turn(1, func(c *provider.Commit) { c.Status = provider.StatusCompleted }))
+		return held.InstanceID
+	})
+}
+
+func notifyStatusFromStart(f *fixture) {
+	w := f.worker()
+	l, elsewhere, ok := f.listen(w)
+	if !ok {
+		return
+	}
+	n := f.instance("a")
+	n.Watch = true
+	f.startItem(provider.StartItem{NewInstance: n}, 0) // by the process that listens
+	held := elsewhere.fetchOne("S2", elsewhere.worker(), "a")
+	f.hears("N3", l, provider.NotifyStatus, "an instance watched from its start has shown a status", func() string {
+		elsewhere.ack(held, f.showing(fmt.Sprint(f.serial.Add(1))))
+		return "a"
+	})
+}
+
+func notifyTerminated(f *fixture) {
+	w := f.worker()
+	l, elsewhere, ok := f.listen(w)
+	if !ok {
+		return
+	}
+	f.hears("N3", l, provider.NotifyDone, "a watched instance was terminated", func() string {
+		id := f.fresh("a")
+		elsewhere.start(id)
+		_, err := f.p.ReadInstances(f.ctx, []string{id}, true)
+		f.ok("N3", err)
+		elsewhere.terminateOne(f.termination(id))
+		return id
+	})
+}
+
+func notifyTerminatedHeld(f *fixture) {
+	w := f.worker()
+	l, elsewhere, ok := f.listen(w)
+	if !ok {
+		return
+	}
+	f.hears("N3", l, provider.NotifyHeld, "an instance was terminated that the worker held", func() string {
+		held := f.granted(w, f.fresh("a"))
+		f.ack(held, f.turn(1, func(c *provider.Commit) { c.Keep = true }))
+		l.drain()
+		elsewhere.terminateOne(f.termination(held.InstanceID))
+		return held.InstanceID
+	})
+}
+
+func notifyTerminatedChild(f *fixture) {
+	w := f.worker()
+	l, elsewhere, ok := f.listen(w)
+	if !ok {
+		return
+	}
+	other := elsewhere.worker()
+	f.hears("N3", l, provider.NotifyDone, "the parent of a watched instance was terminated with its children", func() string {
+		parent := elsewhere.granted(other, f.fresh("parent"))
+		child := elsewhere.spawn(parent, f.fresh("child"), 1)
+		_, err := f.p.ReadInstances(f.ctx, []string{child.InstanceID}, true)
+		f.ok("N3", err)
+		t := f.termination(parent.InstanceID)
+		t.Children = true
+		elsewhere.terminateOne(t)
+		return child.InstanceID
 	})
 }

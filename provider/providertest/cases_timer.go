@@ -17,6 +17,11 @@ var timerCases = []Case{
 	{"timer/next", []string{"T5"}, timerNext},
 	{"timer/many-due-at-once", []string{"T6", "M7"}, timerMany},
 	{"timer/of-ended-instance", []string{"T7", "F10"}, timerOfEnded},
+	{"timer/unless-started-fires", []string{"T8"}, timerUnlessStartedFires},
+	{"timer/unless-started-removed", []string{"T8"}, timerUnlessStartedRemoved},
+	{"timer/unless-started-many", []string{"T8", "T6"}, timerUnlessStartedMany},
+	{"timer/unless-started-by-fetch", []string{"T8", "F9"}, timerUnlessStartedByFetch},
+	{"timer/unless-started-by-its-own-work", []string{"T8"}, timerUnlessStartedOfAnother},
 	{"timer/of-earlier-execution", []string{"X4"}, timerOfEarlierExecution},
 }
 
@@ -201,4 +206,121 @@ func timerOfEarlierExecution(f *fixture) {
 		equal(f, "X4", "execution of a message left from before", m.Execution, 1)
 	}
 	f.ack(l, f.turn(1, func(c *provider.Commit) { c.Status = provider.StatusCompleted }))
+}
+
+// unlessStarted makes a timer that is due and watches the start of the work of the event.
+func (f *fixture) unlessStarted(event int32) provider.NewTimer {
+	return provider.NewTimer{Event: event, FireAt: f.now().Add(-time.Second), UnlessStarted: true}
+}
+
+func timerUnlessStartedFires(f *fixture) {
+	w, other := f.worker(), f.worker()
+	l := f.granted(w, "a")
+	f.ack(l, f.turn(3, func(c *provider.Commit) {
+		c.Work, c.Timers = []provider.NewWork{f.work(1, false), f.work(2, false)}, []provider.NewTimer{f.unlessStarted(1)}
+	}))
+	f.pulse(&provider.PulseRequest{Worker: other})
+	got := f.fetchOne("T8", w, "a")
+	equal(f, "T8", "messages", len(got.Messages), 1)
+	m := got.Messages[0]
+	f.check("T8", m.Kind == provider.MessageTimerFired && m.Event == 1 && m.Execution == 1, "the timer's message is %+v", m)
+	f.ackItem(got, consuming(got.item(f.turn(1, func(c *provider.Commit) { c.CancelWork = []int32{1} })), got.Messages))
+	equal(f, "T8", "event of the work left", f.fetchWorkOne("T8", w).Event, 2)
+	f.check("T8", f.pulse(&provider.PulseRequest{}).NextTimer.IsZero(), "the timer is still there")
+}
+
+// timerUnlessStartedRemoved has a timer for work of every kind that is started or gone.
+func timerUnlessStartedRemoved(f *fixture) {
+	w := f.worker()
+	l := f.granted(w, "a")
+	f.ack(l, f.turn(8, func(c *provider.Commit) {
+		c.Keep = true
+		c.Work = []provider.NewWork{f.work(1, false), f.work(2, false), f.work(3, false), f.work(4, true), f.work(5, false)}
+		c.CancelWork = []int32{5}
+		for _, ev := range []int32{1, 2, 3, 4, 5, 6} { // no work has event 6
+			c.Timers = append(c.Timers, provider.NewTimer{Event: ev, FireAt: f.now().Add(time.Hour), UnlessStarted: true})
+		}
+	}))
+	next := f.pulse(&provider.PulseRequest{Worker: w}).NextTimer
+	f.check("T5", !next.IsZero(), "no timer is pending")
+	items := f.fetchWork(w, 10)
+	equal(f, "W1", "items", len(items), 3)
+	for _, it := range items {
+		switch it.Event {
+		case 1: // stays leased
+		case 2:
+			f.abandonWorkItem(it, false, 0)
+		case 3:
+			f.handOver(it)
+		}
+	}
+	f.ack(l, f.turn(6, func(c *provider.Commit) {
+		c.Keep, c.CancelTimers = true, []int32{1, 2, 3, 4, 5, 6}
+	}))
+	f.check("T3", f.pulse(&provider.PulseRequest{}).NextTimer.IsZero(), "all timers are cancelled")
+	f.ack(l, f.turn(1, func(c *provider.Commit) {
+		c.Keep = true
+		for _, ev := range []int32{1, 2, 3, 4, 5, 6} {
+			c.Timers = append(c.Timers, f.unlessStarted(ev))
+		}
+	}))
+	p := f.pulse(&provider.PulseRequest{Worker: w, Classes: []provider.ClassID{f.flow}})
+	f.check("T8", p.NextTimer.IsZero(), "a timer is still pending for %v", p.NextTimer)
+	r := f.ack(l, f.turn(1, func(c *provider.Commit) { c.Keep = true }))
+	for _, m := range r.Messages {
+		f.fail("T8", "the timer of event %d fired, whose work was granted or is gone", m.Event)
+	}
+}
+
+// timerUnlessStartedOfAnother checks that a timer goes by the work of its own instance, execution and event.
+func timerUnlessStartedOfAnother(f *fixture) {
+	w := f.worker()
+	f.scheduled(w, "b", 1)
+	f.fetchWorkOne("W1", w)
+	l := f.granted(w, "a")
+	f.ack(l, f.turn(3, func(c *provider.Commit) {
+		c.Keep, c.Work = true, []provider.NewWork{f.work(1, false), f.work(2, true)}
+		c.Timers = []provider.NewTimer{f.unlessStarted(1)}
+	}))
+	f.pulse(&provider.PulseRequest{Worker: w})
+	r := f.ack(l, f.turn(1, func(c *provider.Commit) { c.Keep = true }))
+	equal(f, "T8", "timers fired for work that waits, though other work of that event or instance has begun", len(r.Messages), 1)
+	equal(f, "T8", "event", r.Messages[0].Event, 1)
+}
+
+// timerUnlessStartedByFetch has due timers dealt with by a fetch, set by an eager start.
+func timerUnlessStartedByFetch(f *fixture) {
+	w := f.worker()
+	first := f.turn(4, func(c *provider.Commit) {
+		c.Work = []provider.NewWork{f.work(1, false), f.work(2, true)}
+		c.Timers = []provider.NewTimer{f.unlessStarted(1), f.unlessStarted(2), f.unlessStarted(3)}
+	})
+	f.startItem(provider.StartItem{NewInstance: f.instance("a"), First: &first}, w)
+	req := f.fetchRequest(w, 10, f.flow)
+	req.Timers = true
+	items, err := f.p.FetchOrchestrationItems(f.ctx, req)
+	f.ok("F9", err)
+	f.check("T8", len(items) == 1 && len(items[0].Messages) == 1 && items[0].Messages[0].Event == 1,
+		"fetched %s, want a with the timer of event 1", describe(items))
+	f.check("T8", f.pulse(&provider.PulseRequest{}).NextTimer.IsZero(), "a timer is still pending")
+}
+
+// timerUnlessStartedMany has more timers due that are removed than a call deals with, before one that fires.
+func timerUnlessStartedMany(f *fixture) {
+	const n = 1100
+	w := f.worker()
+	l := f.granted(w, "a")
+	due := f.now().Add(-time.Hour)
+	f.ack(l, f.turn(1, func(c *provider.Commit) {
+		for ev := range int32(n) {
+			c.Timers = append(c.Timers, provider.NewTimer{Event: ev + 2, FireAt: due, UnlessStarted: true})
+		}
+		c.Timers = append(c.Timers, provider.NewTimer{Event: 1, FireAt: due.Add(time.Minute)})
+	}))
+	f.eventually("T8", "all timers are dealt with", func() bool {
+		return f.pulse(&provider.PulseRequest{Worker: w}).NextTimer.IsZero()
+	})
+	got := f.fetchOne("T6", w, "a")
+	equal(f, "T8", "messages", len(got.Messages), 1)
+	equal(f, "T8", "event", got.Messages[0].Event, 1)
 }

@@ -29,11 +29,15 @@ var clauses = []Clause{
 	// S: start
 	{"S1", "A started instance exists with the first commit: running, execution 1 under the given execution id, one turn of one event, its Ref in the answer."},
 	{"S2", "A started instance is ready at once for any worker of its class, without any message."},
-	{"S3", "A start with an instance id that is taken by another execution id, running or ended, answers Exists and changes nothing, whatever else the item carries."},
+	{"S3", "A start with an instance id that is taken by another execution id, running or ended, answers Exists and changes nothing, whatever else the item carries; only ReplaceEnded (S8) makes an exception for an ended one."},
 	{"S4", "Each item of a start is answered for itself: one that exists does not keep the others from being created."},
 	{"S5", "However many start one id at the same time, one execution id wins and all others get Exists."},
 	{"S6", "An eager start commits the creation and the whole first turn at once, as an ack on the new instance would: events, work, timers, children, messages, waits, status. NewInstance.Events is not used."},
 	{"S7", "An eagerly started instance is held under First.Request if First.Keep is set, else free and not ready until something arrives; a terminal First ends it."},
+	{"S8", "A start with ReplaceEnded takes the place of an ended instance of that id: in one commit all that one left behind (history, custom status, values, unread messages, work, timers) is gone and the new one is there, as after any start. A running instance answers Exists and is left as it is; without an instance it is a start like any other."},
+	{"S9", "A repeated start that replaced is Applied with the same Ref and replaces nothing, also once the new instance has run on or has ended."},
+	{"S10", "However many replace one ended instance at the same time, one execution id wins and all others get Exists."},
+	{"S11", "Messages of a start are in the inbox of the instance from its creation on, in order: its first grant has those it can use. With First they come back in the result like other unread messages, and the instance stays held. They are dropped if the item does not create the instance, and not delivered again by a repeat."},
 
 	// F: fetch
 	{"F1", "A granted instance carries the fetch's request as token and everything of the instance: Ref, id, execution number and id, class, next event number."},
@@ -59,7 +63,7 @@ var clauses = []Clause{
 	{"A9", "An ack with two items for one instance is refused as a whole (GiveUp) and changes nothing."},
 	{"A10", "With Keep the instance stays held under the request; without it, it becomes free, unless messages come back in the reply: then it stays held."},
 	{"A11", "An ack returns the unread messages the instance can now use, including those it had left unread and those the new waits release."},
-	{"A12", "A terminal commit ends the instance: free for good, its status and end time set, the last turn its outcome, and no messages in the reply, whatever Keep says."},
+	{"A12", "A terminal commit (completed, failed, cancelled, terminated) ends the instance: free for good, its status and end time set, the last turn its outcome, and no messages in the reply, whatever Keep says."},
 	{"A13", "Consumed messages are removed with the commit, all others stay; an order number of another instance's message removes nothing."},
 	{"A14", "Of two concurrent acks under one token with different requests exactly one applies."},
 	{"A15", "Now is the store's clock; it does not depend on the handle and does not go back from one call to the next."},
@@ -73,15 +77,16 @@ var clauses = []Clause{
 	// K: children
 	{"K1", "A child is created with the commit of its parent: linked to the parent, ready for any worker of its class."},
 	{"K2", "With Lease the child is born held: granted to the acking worker in the reply, under the item's request, attempt 1, without history, and to nobody else."},
-	{"K3", "A child whose id is taken by another execution id is not created; if ExistsBody is set the parent gets it as a MessageChildDone, named by the child's execution id, in the reply of the same ack."},
+	{"K3", "A child whose id is taken by another execution id is not created; if ExistsBody is set the committing instance gets it as a MessageChildDone, named by the child's execution id, in the reply of the same ack."},
 	{"K4", "A child whose id is taken by the same execution id is left as it is."},
+	{"K5", "A child without Parent is detached: created with the commit in the same way, but linked to nobody. If its id is taken, the committing instance hears of it as of any child."},
 
 	// M: messages
 	{"M1", "Each enqueued message is answered for itself: Applied, NotFound without such an instance, Gone if it has ended. A message not applied is not stored, an applied one is not lost."},
 	{"M2", "Messages of one sender to one instance are read in the order sent, over calls, handles and names."},
 	{"M3", "An external event stays in the inbox, and does not make its instance ready, until a committed turn waits for its name."},
 	{"M4", "Waits hold until the next commit replaces them."},
-	{"M5", "Engine messages need no wait: they make a free instance ready and come with every grant."},
+	{"M5", "Engine messages (kinds 2 to 5) need no wait: they make a free instance ready and come with every grant."},
 	{"M6", "A message leaves the inbox only by being named in Consumed: not by being fetched, returned, abandoned or taken over."},
 	{"M7", "At most MaxMessages of one name are returned at a time, the oldest; the rest comes with the following acks or grants, none lost, in order."},
 	{"M8", "A message that arrives while its instance is held is not lost, whatever the ack and the arrival's timing: it comes back in the ack, as a Held item, or makes the instance ready."},
@@ -92,7 +97,7 @@ var clauses = []Clause{
 
 	// G: grants to senders (Take)
 	{"G1", "A message with Take grants its target to the acking worker if it is free, running, not parked and of a class in Serves: under the item's request, attempt counted, with messages and history as a fetch would; nobody else is granted it."},
-	{"G2", "Take is refused for a target that is held, parked, of another class, or an item of the same call; the message is stored and wakes it as without Take."},
+	{"G2", "Take is refused for a target that is held, parked, of another class, or that of an item of the same call, even a refused one; the message is stored and wakes it as without Take."},
 	{"G3", "Several messages with Take for one target give one grant, under the request of the first such item."},
 
 	// T: timers
@@ -103,6 +108,7 @@ var clauses = []Clause{
 	{"T5", "NextTimer is the time of the earliest pending timer, zero if there is none."},
 	{"T6", "However many timers are due at once, all fire, over bounded calls."},
 	{"T7", "A timer of an ended instance does nothing."},
+	{"T8", "A timer with UnlessStarted that is due fires if the work item of its event waits in the queue and has not been granted. If that has been granted or is there no more, the timer is removed and nobody hears of it."},
 
 	// W: work
 	{"W1", "Work queued by a commit can be fetched once it is committed, by any worker that lists its class, with key, instance id, class and input as committed."},
@@ -113,7 +119,7 @@ var clauses = []Clause{
 	{"W6", "Work born leased is held by the committing worker under the commit's request with attempt 1 and is in no queue."},
 	{"W7", "Finished work is removed with the commit, cancelled work too, queued or leased; whoever still runs it gets Gone, and to cancel an unknown item is no error. Work scheduled and cancelled by one commit is not queued."},
 	{"W8", "Attempt counts the grants of a work item, its leased birth included."},
-	{"W9", "ClaimWork claims up to that many queued items of WorkClasses with an ack, under ClaimRequest, as a fetch would."},
+	{"W9", "ClaimWork claims up to that many queued items of WorkClasses with an ack, under ClaimRequest, as a fetch would. Without a worker it is refused (GiveUp)."},
 	{"W10", "The result of a work item with Take grants the instance if it is free, running, not parked and of a class in Serves: under the item's request, the result among its messages. Otherwise, and without Take, the instance becomes ready, or its holder hears of it."},
 	{"W11", "A grant that comes with a result carries the turns from CachedSeq on if CachedExecution is the current execution, else the whole history."},
 	{"W12", "Results for one instance may come several in one call; each is stored, and at most one grants it."},
@@ -123,6 +129,12 @@ var clauses = []Clause{
 	{"W16", "A work fetch grants with an item its instance, if that is free, running the item's execution, not parked and of a class in Serves: once, under the fetch's request, with the messages it can use, and to nobody else. No attempt is counted. Any other instance is left as it is."},
 	{"W17", "A grant that comes with work carries the whole history if that is at most MaxGrantTurns turns and MaxGrantBytes bytes, as the store counts them, else as many of the latest turns as fit; with none of them, and if the worker committed the last turn, HistoryOmitted is set."},
 
+	// H: state and hand-over of work
+	{"H1", "A work item has no state until an attempt leaves one: with an abandon, or with a pulse of its worker. Every later grant brings the latest; one that is not given keeps it. Only under the token of the item a state is set."},
+	{"H2", "An item that is handed over stays leased under its token, but by no worker: it is in no queue and makes nothing ready, and its worker's reaping or retirement leaves it alone, as does another abandon under the token."},
+	{"H3", "The result of an item that is handed over is Applied under its token, by any process, also one that is no worker; so is a commit that names it as finished. Under another token it is refused as always."},
+	{"H4", "An item that is handed over is removed when it is cancelled and when its instance ends or is terminated: its result is Gone then."},
+
 	// B: abandon and park
 	{"B1", "An abandoned instance is free at once under a token nobody knows, and ready again after Delay, not before, with what it had unread."},
 	{"B2", "An abandoned item whose token no longer matches, or that does not exist, is left alone; the call does not fail and the other items go through."},
@@ -130,6 +142,29 @@ var clauses = []Clause{
 	{"B4", "A parked instance is free, is granted to nobody, whatever arrives, and shows its reason; what arrives is kept."},
 	{"B5", "ResumeInstances makes parked instances ready again with attempts reset; it answers Applied also for instances that are not parked, which it leaves alone, NotFound and Gone."},
 	{"B6", "An abandoned work item is back in the queue after Delay, not before, under a token nobody knows."},
+	{"B7", "SuspendInstances parks running instances, held or free: free at once under a token nobody knows, with the reason given, until ResumeInstances. One that is parked keeps its reason. It answers Applied, NotFound, and Gone for an ended instance, which it leaves alone."},
+	{"B8", "Whoever held a suspended instance is fenced: its acks are Fenced and its abandons change nothing. What was unread stays and comes with the grant after the resume."},
+	{"B9", "Suspending leaves the work items of the instance as they are: queued ones are granted, leased ones stay with their workers, their results are Applied and kept for the resume, and what a dead worker holds is released."},
+
+	// D: termination
+	{"D1", "TerminateInstances ends a running instance at once, held or free, parked or never run, whoever calls: its status is terminated, its end time set, it is free and not parked, and the event given is its last turn, one event at the next number. Its history stays readable."},
+	{"D2", "Whoever held a terminated instance is fenced: its ack is Fenced, its abandon changes nothing."},
+	{"D3", "What a terminated instance has queued is gone: it is never granted again, its work is in no queue and the results of leased items are Gone, its timers are removed, and messages to it are Gone."},
+	{"D4", "Each termination is answered for itself: Applied, NotFound, or Gone if the instance had ended, also by an earlier item of the call or an earlier try; then nothing changes."},
+	{"D5", "The parent of a terminated instance, if it runs, gets one MessageChildDone: of the execution and with the event that scheduled the child, named by the child's first execution id, with the answer as body. It wakes a free parent; the holder of a held one hears of it."},
+	{"D6", "With Children, the running children of a terminated instance end in the same call in the same way, with the same event, and so do theirs, however deep; detached ones go on. Without it all children go on. Children are found only through parents that the item itself ends: those of one that has ended before, by an earlier item too, go on, and so do those of an earlier instance of its id (S8)."},
+	{"D7", "Concurrent terminations, and acks of the same instances, their parents and children, neither block nor fail each other; of a termination and a terminal commit exactly one ends the instance."},
+
+	// V: custom status and values
+	{"V1", "CustomStatus of a commit replaces the custom status of the instance and counts StatusVersion up by one; without it both stay. A fenced item changes neither, a repeated one counts once."},
+	{"V2", "Custom status and version are shown by reads, listings and Done alike; they survive continue-as-new and the end of the instance."},
+	{"V3", "Values of a commit are set, or with nil Data removed, with that commit, an eager start's included; all others stay. A fenced item changes none."},
+	{"V4", "ReadValues returns the values of those of the keys that are set, or without keys all, in byte order of the keys; found is false if there is no such instance, and true without values too."},
+	{"V5", "Values survive continue-as-new and the end of the instance."},
+	{"V6", "The values of one read are those of one committed turn."},
+	{"V7", "Values of a new instance, started in any way, eagerly, as a child or detached, are set with its creation, before those of an eager first turn. A start that answers Exists and a repeated one set none."},
+	{"V8", "With Values ListInstances returns those instances that have all of them as searchable entries, with exactly this data, byte for byte, running or ended; the other filters, order and paging are as without. Setting an entry again replaces data and searchability, removing it or replacing the instance ends both."},
+	{"V9", "A searchable entry has at most MaxSearchableBytes of data: a call with a larger one is refused as a whole (GiveUp) and changes nothing. Entries that are not searchable have no such bound."},
 
 	// L: liveness
 	{"L1", "A pulse with Join makes the worker known, also when repeated; without Join an unknown worker is told Lost, and is not made known."},
@@ -143,6 +178,10 @@ var clauses = []Clause{
 	{"L9", "The Ready flags are set when a fetch of these classes would grant something, or the caller holds an instance that has news; not when nothing is there, and not for items that others hold."},
 	{"L10", "The late calls of a released worker are Fenced or Gone; the new holder is not disturbed."},
 	{"L11", "What a late call takes for a worker that was reaped or retired already is released too, by a later pulse of anybody."},
+	{"L12", "Gone lists those work items of Held that are not held under their token any more (recorded, cancelled, taken over, their instance ended), and no others: one that is handed over is held under its token."},
+	{"L13", "A pulse with Serves replaces what is known of the classes its worker serves, an empty list included; one without leaves it as it is. Who has never said so serves nothing. It changes nothing of what is granted or ready."},
+	{"L14", "ReadInstances without watch counts for running instances, in Workers, the live workers that serve the class of the current execution: joined, neither reaped nor retired, and with a last beat not older than their BeatLasts, by the store's clock; zero lasts for good. Everywhere else Workers is -1 and Unserved empty: in reads with watch, lists, Done, notifications and for ended instances."},
+	{"L15", "Where Workers is counted, Unserved lists the distinct classes of the instance's queued work items that no live worker serves: delayed items included, leased and handed over ones not. They are sorted by name, version and tag, byte by byte, and at most MaxUnserved."},
 
 	// R: reads
 	{"R1", "ReadInstances returns the committed state of those instances that exist, unknown ids left out, without disturbing leases."},
@@ -158,11 +197,11 @@ var clauses = []Clause{
 	{"I2", "A repeated eager start answers as the first did and applies its first turn once."},
 	{"I3", "A repeated fetch first returns what it granted, with the same tokens, attempts, messages and history, and only to the same worker."},
 	{"I4", "A repeated work fetch first returns what it granted, with the same tokens and attempts, and the instances that came with it as far as they are still held by it. It grants no others."},
-	{"I5", "A repeated ack is Applied, without applying anything again, also when later turns have been committed or the instance has ended."},
+	{"I5", "A repeated ack is Applied, without applying anything again, also when later turns have been committed or the instance has ended, by itself or from outside."},
 	{"I6", "A repeated ack returns again what the first returned: messages, children and targets granted, work claimed, as far as they are still held by it. It grants nothing that has become free since."},
 	{"I7", "A repeated result that was granted returns the grant again; one that was not granted is Applied or Gone. The result is stored once."},
 	{"I8", "A repeated enqueue stores the messages again at worst, never none, and keeps the order of first arrivals."},
-	{"I9", "Abandon, reap, retire, resume and pulse may be repeated; attempts are not taken back twice, nor parking or releasing done to a new holder."},
+	{"I9", "Abandon, reap, retire, resume, suspend, terminate and pulse may be repeated; attempts are not taken back twice, nor parking or releasing done to a new holder."},
 	{"I10", "A call that failed with its outcome unknown, committed or not, is settled by its repeat: the end is that of one successful call."},
 	{"I11", "Concurrent tries of the same request give one effect and the same answer."},
 
@@ -170,12 +209,14 @@ var clauses = []Clause{
 	{"E1", "A failing call returns a *Error with operation and retry class, and has changed nothing or everything. A done context is RetryCall."},
 	{"E2", "Identifiers and names may be any UTF-8 text without NUL, of any script and punctuation; they are compared byte by byte."},
 	{"E3", "Text with NUL or that is not UTF-8 is refused (GiveUp) and changes nothing."},
-	{"E4", "Events, bodies, inputs and reasons come back byte for byte, including escapes such as \\u0000, white space and sizes of a mebibyte."},
+	{"E4", "Events, bodies, inputs, reasons, states of work, custom statuses and values come back byte for byte, including escapes such as \\u0000, white space and sizes of a mebibyte."},
 	{"E5", "A call with no items does nothing and succeeds."},
 	{"E6", "Closing a handle changes nothing of the store; other handles go on. A closed handle fails its calls."},
 	{"E7", "Part is PartitionOf the instance id and a Ref never changes."},
+	{"E8", "A call that sets or removes a value twice in one commit, or one with a key of more than MaxValueKeyBytes bytes, is refused (GiveUp) and changes nothing."},
 
 	// N: notifications (optional)
 	{"N1", "A Listen that is told to stop returns its context's error."},
 	{"N2", "A provider that notifies tells a sleeping worker when instances or work become ready, a holder when its instance has news, and a watcher of an instance's end; a notification may be lost, but not all of them."},
+	{"N3", "A provider that notifies tells the watchers of an instance of its custom statuses, one after the other, and of its termination, and whoever held a terminated instance that there is news."},
 }

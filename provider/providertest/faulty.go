@@ -142,6 +142,22 @@ func (f *faulty) ResumeInstances(ctx context.Context, ids []string) ([]provider.
 	return through(f, "ResumeInstances", func() ([]provider.ItemStatus, error) { return f.p.ResumeInstances(ctx, ids) })
 }
 
+func (f *faulty) SuspendInstances(ctx context.Context, ids []string, reason []byte) ([]provider.ItemStatus, error) {
+	return through(f, "SuspendInstances", func() ([]provider.ItemStatus, error) { return f.p.SuspendInstances(ctx, ids, reason) })
+}
+
+func (f *faulty) TerminateInstances(ctx context.Context, items []provider.Termination) ([]provider.ItemStatus, error) {
+	return through(f, "TerminateInstances", func() ([]provider.ItemStatus, error) { return f.p.TerminateInstances(ctx, items) })
+}
+
+func (f *faulty) ReadValues(ctx context.Context, id string, keys []string) (values []provider.Value, found bool, err error) {
+	values, err = through(f, "ReadValues", func() (v []provider.Value, err error) {
+		v, found, err = f.p.ReadValues(ctx, id, keys)
+		return v, err
+	})
+	return values, found && err == nil, err
+}
+
 func (f *faulty) ReadInstances(ctx context.Context, ids []string, watch bool) ([]provider.InstanceState, error) {
 	return through(f, "ReadInstances", func() ([]provider.InstanceState, error) { return f.p.ReadInstances(ctx, ids, watch) })
 }

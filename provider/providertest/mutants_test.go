@@ -56,7 +56,7 @@ func (m mutant) harness() providertest.Harness {
 	}}
 }
 
-var mutants = slices.Concat(modelMutants, wrappedMutants)
+var mutants = slices.Concat(modelMutants, outsideMutants, stateMutants, servesMutants, wrappedMutants)
 
 // modelMutants have their defects in the model.
 var modelMutants = []mutant{

@@ -70,6 +70,22 @@ func (r repeating) ResumeInstances(ctx context.Context, ids []string) ([]provide
 	return again(func() ([]provider.ItemStatus, error) { return r.p.ResumeInstances(ctx, ids) })
 }
 
+func (r repeating) SuspendInstances(ctx context.Context, ids []string, reason []byte) ([]provider.ItemStatus, error) {
+	return again(func() ([]provider.ItemStatus, error) { return r.p.SuspendInstances(ctx, ids, reason) })
+}
+
+func (r repeating) TerminateInstances(ctx context.Context, items []provider.Termination) ([]provider.ItemStatus, error) {
+	return again(func() ([]provider.ItemStatus, error) { return r.p.TerminateInstances(ctx, items) })
+}
+
+func (r repeating) ReadValues(ctx context.Context, id string, keys []string) (values []provider.Value, found bool, err error) {
+	values, err = again(func() (v []provider.Value, err error) {
+		v, found, err = r.p.ReadValues(ctx, id, keys)
+		return v, err
+	})
+	return values, found, err
+}
+
 func (r repeating) ReadInstances(ctx context.Context, ids []string, watch bool) ([]provider.InstanceState, error) {
 	return again(func() ([]provider.InstanceState, error) { return r.p.ReadInstances(ctx, ids, watch) })
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,7 @@ type hooked struct {
 	ackWork   func(*provider.AckWorkRequest)
 	states    func(ids []string, states []provider.InstanceState) []provider.InstanceState
 	turns     func([]provider.Turn)
+	values    func([]provider.Value)
 	failed    func(error) error // every error of a start or a read
 	onClose   func()
 	emptyFail bool
@@ -130,6 +132,14 @@ func (h *hooked) ReadHistory(ctx context.Context, q provider.HistoryQuery) ([]pr
 		h.turns(turns)
 	}
 	return turns, err
+}
+
+func (h *hooked) ReadValues(ctx context.Context, id string, keys []string) ([]provider.Value, bool, error) {
+	values, found, err := h.Provider.ReadValues(ctx, id, keys)
+	if h.values != nil {
+		h.values(values)
+	}
+	return values, found, err
 }
 
 func (h *hooked) Close() error {
@@ -337,7 +347,34 @@ var wrappedMutants = []mutant{
 			return states
 		}
 	}), "read/instances", "R3"),
+	wrapped("values-of-two-turns", with(func(h *hooked) {
+		var before []byte // the first value of the read before
+		h.values = func(values []provider.Value) {
+			if len(values) == 2 && before != nil {
+				values[0].Data, before = before, values[0].Data
+			} else if len(values) == 2 {
+				before = values[0].Data
+			}
+		}
+	}), "values/of-one-turn", "V6"),
+	wrapped("value-keys-tidied", with(func(h *hooked) { // of two values for a key the last one is taken, long keys are cut
+		h.ack = func(req *provider.AckRequest) error {
+			for i := range req.Items {
+				req.Items[i].Values = tidied(req.Items[i].Values)
+			}
+			return nil
+		}
+	}), "values/refused", "E8"),
 	wrapped("listen-returns-nil", func(p provider.Provider) provider.Provider { return deaf{p} }, "notify/stops", "N1"),
+}
+
+func tidied(values []provider.Value) []provider.Value {
+	byKey := make(map[string]provider.Value, len(values))
+	for _, v := range values {
+		v.Key = v.Key[:min(len(v.Key), provider.MaxValueKeyBytes)]
+		byKey[v.Key] = v
+	}
+	return slices.Collect(maps.Values(byKey))
 }
 
 func must[V any](v V, err error) V {

@@ -14,8 +14,10 @@ const (
 	releaseInstance = `UPDATE instance SET owner = NULL, token = ?4, attempt = max(attempt - ?5, 0),
 	due = CASE WHEN ?6 IS NULL THEN ` + dueIfReady + ` END, parked = ?6
  WHERE id = ?2 AND token = ?3 AND owner IS NOT NULL`
-	releaseWork = `UPDATE work SET owner = NULL, token = ?5, attempt = max(attempt - ?6, 0), due = ?7
- WHERE iid = ?1 AND execution = ?2 AND event = ?3 AND token = ?4 AND owner IS NOT NULL`
+	releaseWork = `UPDATE work SET owner = NULL, token = ?6, due = ?7, state = coalesce(?5, state),
+	attempt = max(attempt - ?8, 0)` + ofLeasedWork
+	handOverWork = `UPDATE work SET owner = NULL, due = NULL, state = coalesce(?5, state)` + ofLeasedWork
+	ofLeasedWork = ` WHERE iid = ?1 AND execution = ?2 AND event = ?3 AND token = ?4 AND owner IS NOT NULL`
 )
 
 // AbandonItems implements provider.Provider.
@@ -25,6 +27,14 @@ func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonReques
 	for n := range req.Instances {
 		texts.documents(req.Instances[n].Park)
 	}
+	need := lease
+	for n := range req.Work {
+		a := &req.Work[n]
+		texts.documents(a.State)
+		if a.HandOver || a.State != nil {
+			need = durable // the attempt had an outcome
+		}
+	}
 	if err := texts.problem(op); err != nil {
 		return err
 	}
@@ -32,7 +42,7 @@ func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonReques
 	if items == 0 {
 		return nil
 	}
-	return p.write(ctx, op, items, lease, func(t *tx) {
+	return p.write(ctx, op, items, need, func(t *tx) {
 		for n := range req.Instances {
 			a := &req.Instances[n]
 			if t.exec(releaseInstance, t.after(a.Delay), a.Row, a.Token, provider.NewToken(), a.UndoAttempt,
@@ -41,13 +51,20 @@ func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonReques
 			}
 		}
 		for n := range req.Work {
-			a := &req.Work[n]
-			if t.exec(releaseWork, a.Row, a.Execution, a.Event, a.Token, provider.NewToken(), a.UndoAttempt,
-				t.after(a.Delay)) > 0 {
-				t.effects.queued = true
-			}
+			t.abandonWork(&req.Work[n])
 		}
 	})
+}
+
+func (t *tx) abandonWork(a *provider.AbandonedWork) {
+	if a.HandOver {
+		t.exec(handOverWork, a.Row, a.Execution, a.Event, a.Token, text(a.State))
+		return
+	}
+	if t.exec(releaseWork, a.Row, a.Execution, a.Event, a.Token, text(a.State), provider.NewToken(), t.after(a.Delay),
+		a.UndoAttempt) > 0 {
+		t.effects.queued = true
+	}
 }
 
 const resume = `UPDATE instance SET parked = NULL, attempt = 0, due = ` + dueIfReady + ` WHERE id = ?2`
@@ -83,6 +100,59 @@ func (p *Provider) ResumeInstances(ctx context.Context, instanceIDs []string) ([
 		return nil, err
 	}
 	return statuses, nil
+}
+
+const (
+	suspend = `UPDATE instance SET owner = NULL, token = ?2, due = NULL, parked = ?3 WHERE id = ?1`
+	// countFenced is how a worker of another process learns of it: see fileView.
+	countFenced = `UPDATE worker SET fenced = fenced + 1 WHERE id = ?`
+)
+
+// SuspendInstances implements provider.Provider.
+func (p *Provider) SuspendInstances(ctx context.Context, instanceIDs []string, reason []byte) ([]provider.ItemStatus, error) {
+	const op = "suspend_instances"
+	var texts textCheck
+	texts.strings(instanceIDs...)
+	texts.documents(reason)
+	if err := texts.problem(op); err != nil {
+		return nil, err
+	}
+	statuses := make([]provider.ItemStatus, len(instanceIDs))
+	if len(instanceIDs) == 0 {
+		return statuses, nil
+	}
+	if reason == nil {
+		return nil, invalid(op, "a suspension needs a reason")
+	}
+	err := p.write(ctx, op, len(instanceIDs), durable, func(t *tx) {
+		for n, id := range instanceIDs {
+			i := t.instanceNamed(id)
+			switch {
+			case i == nil:
+				statuses[n] = provider.NotFound
+			case !i.running():
+				statuses[n] = provider.Gone
+			default:
+				statuses[n] = provider.Applied
+				if !i.parked {
+					t.exec(suspend, i.row, provider.NewToken(), text(reason))
+					t.tellFenced(i.owner)
+				}
+			}
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return statuses, nil
+}
+
+// tellFenced tells the owner of an instance, zero if there was none, that it is no longer.
+func (t *tx) tellFenced(owner provider.WorkerID) {
+	if owner != 0 {
+		t.exec(countFenced, owner)
+		t.effects.held = append(t.effects.held, owner)
+	}
 }
 
 const (

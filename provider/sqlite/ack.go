@@ -87,10 +87,14 @@ func checkCommit(worker provider.WorkerID, c *provider.Commit) string {
 	case c.Keep && worker == 0:
 		return "only a worker can keep a lease"
 	}
+	if err := c.CheckValues(); err != nil {
+		return err.Error()
+	}
 	return ""
 }
 
-const heldWork = `SELECT 1 FROM work WHERE iid = ? AND execution = ? AND event = ? AND token = ? AND owner = ?`
+const heldWork = `SELECT 1 FROM work WHERE iid = ? AND execution = ? AND event = ? AND token = ?
+   AND (owner = ? OR (owner IS NULL AND due IS NULL))`
 
 // ack classifies one item and, if it applies, commits what concerns the instance alone. Nothing of a fenced item may
 // take effect.

@@ -29,6 +29,7 @@ type committed struct {
 	seq       int32
 	result    *provider.AckResult
 	fresh     bool // the instance's row was inserted with the outcome of the turn in it
+	greeted   bool // the instance was started with messages
 }
 
 // wanted is a target whose lease an item asked for.
@@ -58,8 +59,10 @@ const (
 	insertWork = `INSERT INTO work (iid, execution, event, class, due, owner, token, attempt, input)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
 	deleteWork  = `DELETE FROM work WHERE iid = ? AND execution = ? AND event = ?`
-	insertTimer = `INSERT INTO timer (iid, execution, event, fire_at) VALUES (?, ?, ?, ?)`
+	insertTimer = `INSERT INTO timer (iid, execution, event, fire_at, unless_started) VALUES (?, ?, ?, ?, ?)`
 	deleteTimer = `DELETE FROM timer WHERE iid = ? AND execution = ? AND event = ?`
+	setStatus   = `UPDATE instance SET custom_status = ?2, status_version = status_version + 1 WHERE id = ?1
+RETURNING status_version`
 )
 
 // record stores the rows of the instance itself: its new state, the turn, work and timers.
@@ -78,7 +81,7 @@ func (b *batch) record(c *committed) {
 		b.addWork(c, &commit.Work[n])
 	}
 	for _, timer := range commit.Timers {
-		t.exec(insertTimer, i.row, c.execution, timer.Event, roundUp(timer.FireAt))
+		t.exec(insertTimer, i.row, c.execution, timer.Event, roundUp(timer.FireAt), timer.UnlessStarted)
 	}
 	// Last, as a turn may cancel what it has scheduled itself.
 	for _, event := range commit.CancelWork {
@@ -90,7 +93,20 @@ func (b *batch) record(c *committed) {
 	if !i.running() {
 		t.exec(deleteMessages, i.row)
 	}
+	if commit.CustomStatus != nil {
+		b.setStatus(i, commit.CustomStatus)
+	}
+	for n := range commit.Values {
+		t.setValue(i.row, &commit.Values[n])
+	}
 	t.effects.ready = t.effects.ready || i.due != 0
+}
+
+func (b *batch) setStatus(i *instance, status []byte) {
+	var version int64
+	if b.t.first(setStatus, args{i.row, text(status)}, &version) && i.watch {
+		b.t.effects.statuses = append(b.t.effects.statuses, statusNews{i.instanceID, version})
+	}
 }
 
 func (b *batch) addWork(c *committed, w *provider.NewWork) {
@@ -150,14 +166,9 @@ func (b *batch) send(c *committed, m *provider.NewMessage) {
 	b.t.hint(target, b.t.now)
 }
 
-// names reports whether an instance is that of an item repeated in this call.
+// names reports whether an instance is that of an item of this call, also of one that was refused or is a repeat.
 func (b *batch) names(row int64) bool {
-	for _, c := range b.repeated {
-		if c.i.row == row {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(b.reply.Results, func(r provider.AckResult) bool { return r.Ref.Row == row })
 }
 
 // holdClaimed keeps the instances of this call's commits of which it has claimed work.
@@ -178,14 +189,22 @@ const keepInstance = `UPDATE instance SET owner = ? WHERE id = ?`
 // settle reads what an instance can use now. If there is something it stays held.
 func (b *batch) settle(c *committed) {
 	i := c.i
-	if !i.running() || (c.commit.Next != nil && !c.commit.Keep) || b.worker == 0 {
+	if !i.running() || (c.commit.Next != nil && !c.commit.Keep) {
 		return
 	}
-	if c.fresh && len(b.applied) == 1 && len(c.commit.Messages) == 0 && len(c.commit.Children) == 0 {
+	if c.fresh && !c.greeted && len(b.applied) == 1 && len(c.commit.Messages) == 0 && len(c.commit.Children) == 0 {
 		return // nobody could have written to it yet
 	}
-	c.result.Messages = b.t.unread(i)
-	if len(c.result.Messages) > 0 && i.owner == 0 {
+	messages := b.t.unread(i)
+	if len(messages) == 0 {
+		return
+	}
+	if b.worker == 0 {
+		b.t.hint(i, b.t.now) // started by a pure client, which cannot hold it
+		return
+	}
+	c.result.Messages = messages
+	if i.owner == 0 {
 		i.owner = b.worker
 		b.t.exec(keepInstance, i.owner, i.row)
 	}

@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,7 +23,7 @@ const maxWatched = 1000
 type hub struct {
 	mu        sync.Mutex
 	listeners map[*listener]struct{}
-	watched   map[string]struct{} // ids of instances somebody here waits for
+	watched   map[string]int64 // instances somebody here waits for, by id: the last version of their custom status seen
 	closed    chan struct{}
 }
 
@@ -35,7 +37,7 @@ func (h *hub) init() {
 	if h.closed == nil {
 		h.closed = make(chan struct{})
 		h.listeners = map[*listener]struct{}{}
-		h.watched = map[string]struct{}{}
+		h.watched = map[string]int64{}
 	}
 }
 
@@ -60,20 +62,28 @@ func (h *hub) close() {
 	close(h.closed)
 }
 
-// watch remembers instances whose end is to be notified.
-func (h *hub) watch(ids ...string) {
+// watch remembers an instance whose end, and whose custom statuses after a version, are to be notified.
+func (h *hub) watch(id string, version int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.init()
-	for _, id := range ids {
-		if len(h.watched) >= maxWatched {
-			for other := range h.watched {
-				delete(h.watched, other)
-				break
-			}
+	if len(h.watched) >= maxWatched {
+		for other := range h.watched {
+			delete(h.watched, other)
+			break
 		}
-		h.watched[id] = struct{}{}
 	}
+	h.watched[id] = version
+}
+
+// unseen returns those of the statuses of watched instances that have not been notified.
+func (h *hub) unseen(statuses []statusNews) []statusNews {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.DeleteFunc(statuses, func(s statusNews) bool {
+		seen, watched := h.watched[s.instanceID]
+		return !watched || seen == s.version
+	})
 }
 
 func (h *hub) watchedIDs() []string {
@@ -88,7 +98,7 @@ func (h *hub) watchedIDs() []string {
 
 // publish notifies the listeners of what a committed transaction did. Listeners don't block.
 func (h *hub) publish(news *effects) {
-	if !news.ready && !news.queued && len(news.held) == 0 && len(news.done) == 0 {
+	if !news.ready && !news.queued && len(news.held) == 0 && len(news.done) == 0 && len(news.statuses) == 0 {
 		return
 	}
 	h.mu.Lock()
@@ -107,8 +117,21 @@ func (h *hub) publish(news *effects) {
 			}
 		}
 	}
+	for _, s := range news.statuses {
+		h.publishStatus(s)
+	}
 	for n := range news.done {
 		h.publishDone(&news.done[n])
+	}
+}
+
+// publishStatus notifies a new custom status; mu is held.
+func (h *hub) publishStatus(s statusNews) {
+	if _, watched := h.watched[s.instanceID]; watched {
+		h.watched[s.instanceID] = s.version
+	}
+	for l := range h.listeners {
+		l.notify(provider.Notification{Kind: provider.NotifyStatus, InstanceID: s.instanceID})
 	}
 }
 
@@ -158,14 +181,18 @@ type fileView struct {
 	p       *Provider
 	worker  provider.WorkerID
 	version int64 // 0: it has not looked yet
+	fenced  int64 // how often instances had been taken from the worker at the last look
 }
 
 const (
 	dataVersion = `PRAGMA data_version`
 	// anythingLeft asks whether there are instances, and work items, another process may have left for this one.
 	anythingLeft = `SELECT EXISTS (SELECT 1 FROM instance INDEXED BY instance_ready WHERE owner IS NULL AND due IS NOT NULL)
-    OR EXISTS (SELECT 1 FROM instance INDEXED BY instance_told WHERE owner = ? AND due IS NOT NULL),
-    EXISTS (SELECT 1 FROM work INDEXED BY work_queue WHERE owner IS NULL)`
+    OR EXISTS (SELECT 1 FROM instance INDEXED BY instance_told WHERE owner = ?1 AND due IS NOT NULL),
+    EXISTS (SELECT 1 FROM work INDEXED BY work_queue WHERE owner IS NULL AND due IS NOT NULL),
+    coalesce((SELECT fenced FROM worker WHERE id = ?1), 0)`
+	runningStatuses = `SELECT instance_id, status_version FROM instance
+ WHERE instance_id IN (SELECT value FROM json_each(?)) AND status = 0 AND status_version > 0`
 )
 
 // look notifies what changed in the file since the last look and reports whether something did. It asks on the writing
@@ -178,10 +205,20 @@ func (v *fileView) look(ctx context.Context) (changed bool) {
 			return
 		}
 		changed = true
-		t.first(anythingLeft, args{v.worker}, &news.ready, &news.queued)
+		fenced := v.fenced
+		t.first(anythingLeft, args{v.worker}, &news.ready, &news.queued, &v.fenced)
+		if before != 0 && v.fenced != fenced {
+			news.held = append(news.held, v.worker)
+		}
 		if ids := v.p.hub.watchedIDs(); len(ids) > 0 {
 			t.states(endedStatesByID, args{namesList(ids)}, func(s provider.InstanceState) {
 				news.done = append(news.done, s)
+			})
+			t.each(runningStatuses, args{namesList(ids)}, func(rows *sql.Rows) error {
+				var s statusNews
+				err := rows.Scan(&s.instanceID, &s.version)
+				news.statuses = append(news.statuses, s)
+				return err
 			})
 		}
 	})
@@ -189,6 +226,7 @@ func (v *fileView) look(ctx context.Context) (changed bool) {
 		v.version = 0 // look again
 		return false
 	}
+	news.statuses = v.p.hub.unseen(news.statuses)
 	v.p.hub.publish(&news)
 	return changed
 }

@@ -108,6 +108,71 @@ func notifications(t *testing.T, near, far *sqlite.Provider, id string) {
 	}
 }
 
+// TestNotificationsFromOutside checks what others are told of custom statuses, suspensions and terminations.
+func TestNotificationsFromOutside(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pawl.db")
+	memory := closeAtEnd(t, open(t, sqlite.Memory, nil))
+	file, other := closeAtEnd(t, open(t, path, nil)), closeAtEnd(t, open(t, path, nil))
+	for name, pair := range map[string][2]*sqlite.Provider{
+		"memory":       {memory, memory},
+		"one handle":   {file, file},
+		"two handles":  {other, file},
+		"the opposite": {file, other},
+	} {
+		t.Run(name, func(t *testing.T) { notificationsFromOutside(t, pair[0], pair[1], name) })
+	}
+}
+
+func notificationsFromOutside(t *testing.T, near, far *sqlite.Provider, id string) {
+	worker := provider.NewWorkerID()
+	if _, err := near.Pulse(t.Context(), &provider.PulseRequest{Worker: worker, Join: true}); err != nil {
+		t.Fatal(err)
+	}
+	got := listen(t, near, worker)
+	start(t, far, id)
+	expect(t, got, provider.NotifyReady)
+	if _, err := near.ReadInstances(t.Context(), []string{id}, true); err != nil {
+		t.Fatal(err)
+	}
+	distant := provider.NewWorkerID()
+	item := fetch(t, far, distant)[0]
+	for range 2 { // the mark stays
+		commit(t, far, distant, &item, func(a *provider.AckItem) { a.CustomStatus, a.Keep = []byte(`"busy"`), true })
+		if n := expect(t, got, provider.NotifyStatus); n.InstanceID != id {
+			t.Errorf("got %+v", n)
+		}
+	}
+
+	ended := id + " ended"
+	commit(t, far, distant, &item, func(a *provider.AckItem) {
+		a.Messages = []provider.NewMessage{{Target: id, Kind: provider.MessageCancel, ID: "c"}}
+	})
+	if err := far.RetireWorker(t.Context(), distant); err != nil {
+		t.Fatal(err)
+	}
+	start(t, near, ended)
+	if items := fetch(t, near, worker); len(items) != 2 {
+		t.Fatalf("fetched %+v", items)
+	}
+	if _, err := far.SuspendInstances(t.Context(), []string{id}, []byte(`"why"`)); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, got, provider.NotifyHeld)
+	_, err := far.TerminateInstances(t.Context(), []provider.Termination{{InstanceID: ended, Events: []byte(`[{}]`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	expect(t, got, provider.NotifyHeld)
+	if _, err := far.TerminateInstances(t.Context(), []provider.Termination{{InstanceID: id, Events: []byte(`[{}]`)}}); err != nil {
+		t.Fatal(err)
+	}
+	n := expect(t, got, provider.NotifyDone)
+	if n.InstanceID != id || n.State.Status != provider.StatusTerminated || string(n.State.CustomStatus) != `"busy"` ||
+		n.State.StatusVersion != 2 || n.State.Parked != nil {
+		t.Errorf("got %+v with state %+v", n, n.State)
+	}
+}
+
 func TestListenEndsWithClose(t *testing.T) {
 	for _, path := range []string{sqlite.Memory, filepath.Join(t.TempDir(), "pawl.db")} {
 		p := open(t, path, nil)

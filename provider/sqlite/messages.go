@@ -48,15 +48,18 @@ func (p *Provider) EnqueueMessages(ctx context.Context, messages []provider.NewM
 }
 
 const insertMessage = `INSERT INTO inbox (iid, name, kind, execution, event, message_id, body, at)
-VALUES (?, ?, ?, ?, 0, ?, ?, ?)`
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)`
 
 // deliver puts a message into the inbox of a running instance.
-func (t *tx) deliver(target *instance, m *provider.NewMessage) {
+func (t *tx) deliver(target *instance, m *provider.NewMessage) { t.deliverOf(target, m, 0) }
+
+// deliverOf is deliver for a message about something that an event of the target has scheduled.
+func (t *tx) deliverOf(target *instance, m *provider.NewMessage, event int32) {
 	var name any
 	if m.Kind == provider.MessageExternalEvent {
 		name = m.Name
 	}
-	t.exec(insertMessage, target.row, name, m.Kind, m.Execution, m.ID, text(m.Body), t.now)
+	t.exec(insertMessage, target.row, name, m.Kind, m.Execution, event, m.ID, text(m.Body), t.now)
 }
 
 const selectUnread = `SELECT ord, kind, execution, event, coalesce(name, ''), message_id, body, at FROM inbox

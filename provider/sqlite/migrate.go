@@ -88,20 +88,18 @@ func applyMigrations(ctx context.Context, conn *sql.Conn, steps []migration) err
 	return err
 }
 
+// describeFile is one statement, so that it never sees half of what another process is making.
+const describeFile = `SELECT user_version, application_id, (SELECT count(*) FROM sqlite_schema)
+  FROM pragma_user_version, pragma_application_id`
+
 // schemaVersion returns the version of the schema in the file, 0 for a new one.
 func schemaVersion(ctx context.Context, conn *sql.Conn) (int, error) {
 	var version, application, tables int
-	if err := conn.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return 0, err
-	}
-	if err := conn.QueryRowContext(ctx, "PRAGMA application_id").Scan(&application); err != nil {
+	if err := conn.QueryRowContext(ctx, describeFile).Scan(&version, &application, &tables); err != nil {
 		return 0, err
 	}
 	if application == applicationID {
 		return version, nil
-	}
-	if err := conn.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&tables); err != nil {
-		return 0, err
 	}
 	if version != 0 || application != 0 || tables != 0 {
 		return 0, errForeignDatabase

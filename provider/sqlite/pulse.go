@@ -28,14 +28,30 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 	if err := checkNames(op, append([]string{req.Name}, req.Watch...)...); err != nil {
 		return nil, err
 	}
+	var texts textCheck
+	need := lease
+	for n := range req.Held {
+		if state := req.Held[n].State; state != nil {
+			texts.documents(state)
+			need = durable // what an activity has got to is an outcome
+		}
+	}
+	if err := texts.problem(op); err != nil {
+		return nil, err
+	}
 	var reply *provider.PulseReply
-	err := p.write(ctx, op, 1, lease, func(t *tx) {
+	err := p.write(ctx, op, 1, need, func(t *tx) {
 		reply = &provider.PulseReply{Now: timeOf(t.now)}
 		if req.Worker != 0 {
 			t.beat(req, reply)
 		}
 		if !reply.Lost {
 			t.lookAround(req, reply)
+		}
+		for n := range req.Held {
+			if w := &req.Held[n]; !t.holdsStill(w) {
+				reply.Gone = append(reply.Gone, w.WorkKey)
+			}
 		}
 		if len(req.Watch) > 0 {
 			t.states(endedStatesByID, args{namesList(req.Watch)}, func(s provider.InstanceState) {
@@ -49,12 +65,30 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 	return reply, nil
 }
 
+const (
+	workHeld = `SELECT 1 FROM work WHERE iid = ?1 AND execution = ?2 AND event = ?3 AND token = ?4
+   AND (owner IS NOT NULL OR due IS NULL)`
+	setHeldState = `UPDATE work SET state = ?5 WHERE iid = ?1 AND execution = ?2 AND event = ?3 AND token = ?4
+   AND (owner IS NOT NULL OR due IS NULL)`
+)
+
+// holdsStill reports whether a work item is held under its token, and takes over its new state.
+func (t *tx) holdsStill(w *provider.HeldWork) bool {
+	if w.State != nil {
+		return t.exec(setHeldState, w.Row, w.Execution, w.Event, w.Token, text(w.State)) > 0
+	}
+	var one int
+	return t.first(workHeld, args{w.Row, w.Execution, w.Event, w.Token}, &one)
+}
+
 func (t *tx) beat(req *provider.PulseRequest, reply *provider.PulseReply) {
 	if req.Join {
 		t.exec(joinWorker, req.Worker, req.Name, t.now)
+	} else if t.exec(beatWorker, req.Worker, t.now) == 0 {
+		reply.Lost = true
 		return
 	}
-	reply.Lost = t.exec(beatWorker, req.Worker, t.now) == 0
+	t.serve(req)
 }
 
 // lookAround does the work of a pulse that is not the caller's own: dead workers, due timers, ready items.
@@ -119,10 +153,18 @@ func (t *tx) anyOf(query string, classes []provider.ClassID) bool {
 
 const (
 	maxFired  = 500 // timers fired by one call
-	dueTimers = `SELECT iid, execution, event, fire_at FROM timer WHERE fire_at <= ? ORDER BY fire_at LIMIT ?`
+	dueTimers = `SELECT iid, execution, event, fire_at, unless_started FROM timer WHERE fire_at <= ? ORDER BY fire_at LIMIT ?`
 	fireTimer = `INSERT INTO inbox (iid, name, kind, execution, event, message_id, body, at)
 VALUES (?, NULL, ?, ?, ?, '', NULL, ?)`
 )
+
+const ungrantedWork = `SELECT 1 FROM work WHERE iid = ? AND execution = ? AND event = ? AND attempt = 0`
+
+// neverGranted reports whether an event has a work item and nobody was granted it.
+func (t *tx) neverGranted(row int64, execution, event int32) bool {
+	var one int
+	return t.first(ungrantedWork, args{row, execution, event}, &one)
+}
 
 // fireTimers turns due timers into messages. Those of an execution that is over are dropped.
 func (t *tx) fireTimers() {
@@ -130,11 +172,12 @@ func (t *tx) fireTimers() {
 		row              int64
 		execution, event int32
 		fireAt           int64
+		unlessStarted    bool
 	}
 	var due []timer
 	t.each(dueTimers, args{t.now, maxFired}, func(rows *sql.Rows) error {
 		var d timer
-		err := rows.Scan(&d.row, &d.execution, &d.event, &d.fireAt)
+		err := rows.Scan(&d.row, &d.execution, &d.event, &d.fireAt, &d.unlessStarted)
 		due = append(due, d)
 		return err
 	})
@@ -142,6 +185,9 @@ func (t *tx) fireTimers() {
 		t.exec(deleteTimer, d.row, d.execution, d.event)
 		i := t.instanceAt(d.row)
 		if i == nil || !i.running() || i.execution != d.execution {
+			continue
+		}
+		if d.unlessStarted && !t.neverGranted(d.row, d.execution, d.event) {
 			continue
 		}
 		t.exec(fireTimer, d.row, provider.MessageTimerFired, d.execution, d.event, d.fireAt)

@@ -88,15 +88,19 @@ func (r *readPool) each(ctx context.Context, query string, a args, scan func(*sq
 
 const (
 	stateColumns = `SELECT i.id, i.instance_id, coalesce(c.name, ''), coalesce(c.version, ''), i.status, i.execution,
-	i.execution_id, i.next_seq, coalesce(i.parent_id, ''), i.created_at, i.ended_at, i.parked, coalesce(i.owner, 0)`
-	withTurn = `, h.seq, h.count, h.events
+	i.execution_id, i.next_seq, coalesce(i.parent_id, ''), i.created_at, i.ended_at, i.parked, coalesce(i.owner, 0),
+	i.custom_status, i.status_version`
+	turnColumns  = `, h.seq, h.count, h.events`
+	fromWithTurn = `
   FROM instance i LEFT JOIN class c ON c.id = i.class
   LEFT JOIN history h ON h.iid = i.id AND h.execution = i.execution AND h.seq =
 	(SELECT max(l.seq) FROM history l WHERE l.iid = i.id AND l.execution = i.execution) `
+	withTurn    = turnColumns + fromWithTurn
 	withoutTurn = `, NULL, NULL, NULL FROM instance i LEFT JOIN class c ON c.id = i.class `
 
 	stateOfRow      = stateColumns + withTurn + `WHERE i.id = ?`
-	statesByID      = stateColumns + withTurn + `WHERE i.instance_id IN (SELECT value FROM json_each(?))`
+	whereNamed      = `WHERE i.instance_id IN (SELECT value FROM json_each(?1))`
+	statesByID      = stateColumns + withTurn + whereNamed
 	endedStatesByID = statesByID + ` AND i.status <> 0`
 )
 
@@ -109,14 +113,17 @@ func namesList(ids []string) string {
 	return string(doc)
 }
 
-func scanState(rows *sql.Rows) (provider.InstanceState, error) {
+// scanState reads a row of stateColumns and those of a turn, and what follows them into more.
+func scanState(rows *sql.Rows, more ...any) (provider.InstanceState, error) {
 	var s provider.InstanceState
 	var executionID []byte
 	var created int64
 	var ended sql.NullInt64
 	var seq, count sql.NullInt32
-	err := rows.Scan(&s.Row, &s.InstanceID, &s.Name, &s.Version, &s.Status, &s.Execution, &executionID, &s.NextSeq,
-		&s.ParentID, &created, &ended, &s.Parked, &s.Worker, &seq, &count, &s.LastTurn.Events)
+	s.Workers = -1
+	err := rows.Scan(append([]any{&s.Row, &s.InstanceID, &s.Name, &s.Version, &s.Status, &s.Execution, &executionID, &s.NextSeq,
+		&s.ParentID, &created, &ended, &s.Parked, &s.Worker, &s.CustomStatus,
+		&s.StatusVersion, &seq, &count, &s.LastTurn.Events}, more...)...)
 	copy(s.ExecutionID[:], executionID)
 	s.CreatedAt = timeOf(created)
 	if ended.Valid {
@@ -148,6 +155,9 @@ func (p *Provider) ReadInstances(ctx context.Context, instanceIDs []string, watc
 	if err := checkNames(op, instanceIDs...); err != nil {
 		return nil, err
 	}
+	if !watch {
+		return p.readWithWorkers(ctx, op, instanceIDs)
+	}
 	var states []provider.InstanceState
 	add := func(s provider.InstanceState) { states = append(states, s) }
 	err := p.read(ctx, op, len(instanceIDs), statesByID, args{namesList(instanceIDs)}, func(rows *sql.Rows) error {
@@ -162,13 +172,13 @@ func (p *Provider) ReadInstances(ctx context.Context, instanceIDs []string, watc
 	for n := range states {
 		if states[n].Status == provider.StatusRunning {
 			running = append(running, states[n].InstanceID)
+			p.hub.watch(states[n].InstanceID, states[n].StatusVersion)
 		}
 	}
-	if !watch || len(running) == 0 {
+	if len(running) == 0 {
 		return states, nil
 	}
 	// Marked and read again in one transaction: an end in between is seen here, a later one is notified.
-	p.hub.watch(running...)
 	states = nil
 	err = p.write(ctx, op, len(instanceIDs), lease, func(t *tx) {
 		t.exec(markWatched, namesList(running))
@@ -233,7 +243,10 @@ const (
 // ListInstances implements provider.Provider.
 func (p *Provider) ListInstances(ctx context.Context, q provider.ListQuery) ([]provider.InstanceState, error) {
 	const op = "list_instances"
-	if err := checkNames(op, q.Name, q.Prefix); err != nil {
+	texts := textCheck{}
+	texts.strings(q.Name, q.Prefix)
+	texts.values(q.Values)
+	if err := texts.problem(op); err != nil {
 		return nil, err
 	}
 	before := int64(1<<63 - 1)
@@ -251,12 +264,19 @@ func (p *Provider) ListInstances(ctx context.Context, q provider.ListQuery) ([]p
 	if limit <= 0 {
 		limit = 100
 	}
-	query := listAll
+	query, a := listAll, args{before, status, q.Name, q.Prefix, min(limit, 1000)}
 	if q.ParkedOnly {
 		query = listParked
 	}
+	if len(q.Values) > 0 {
+		rarest, err := p.rarestFirst(ctx, op, q.Values)
+		if err != nil {
+			return nil, err
+		}
+		query, a = byValues(rarest, q.ParkedOnly, a)
+	}
 	var states []provider.InstanceState
-	err := p.read(ctx, op, 1, query, args{before, status, q.Name, q.Prefix, min(limit, 1000)}, func(rows *sql.Rows) error {
+	err := p.read(ctx, op, 1, query, a, func(rows *sql.Rows) error {
 		s, err := scanState(rows)
 		states = append(states, s)
 		return err

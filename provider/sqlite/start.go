@@ -17,8 +17,14 @@ func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartR
 	for n := range req.Items {
 		item := &req.Items[n]
 		texts.instance(&item.NewInstance)
+		for m := range item.Messages {
+			texts.message(&item.Messages[m])
+		}
 		if item.InstanceID == "" {
 			return nil, invalid(op, fmt.Sprintf("item %d: an instance has no id", n))
+		}
+		if err := provider.CheckValues(item.Values); err != nil {
+			return nil, invalid(op, fmt.Sprintf("item %d: %v", n, err))
 		}
 		if item.First == nil {
 			continue
@@ -33,7 +39,7 @@ func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartR
 	}
 	for n := range req.Items {
 		if item := &req.Items[n]; item.Watch {
-			p.hub.watch(item.InstanceID) // before the call: its end may be part of it
+			p.hub.watch(item.InstanceID, 0) // before the call: its end may be part of it
 		}
 	}
 	var reply *provider.AckReply
@@ -61,26 +67,42 @@ func (b *batch) start(item *provider.StartItem, result *provider.AckResult) {
 		i.due = t.now
 	}
 	if t.insertInstance(i, item.Parent) {
-		*result = provider.AckResult{Status: provider.Applied, Ref: i.ref()}
-		if item.First == nil {
-			t.addTurn(i.row, 1, 0, 1, 0, item.Events)
-			t.effects.ready = true
-			return
-		}
-		c := &committed{i: i, commit: item.First, execution: 1, result: result, fresh: true}
-		b.record(c)
-		b.applied = append(b.applied, c)
+		b.started(i, item, result)
 		return
 	}
 	existing := t.instanceNamed(item.InstanceID)
 	switch {
 	case existing == nil: // only after an error
-	case existing.startedAs != item.ExecutionID:
-		*result = provider.AckResult{Status: provider.Exists, Ref: existing.ref()}
-	default:
+	case existing.startedAs == item.ExecutionID:
 		*result = provider.AckResult{Status: provider.Applied, Ref: existing.ref()}
 		if item.First != nil {
 			b.repeated = append(b.repeated, &committed{i: existing, commit: item.First, execution: 1, result: result})
 		}
+	case item.ReplaceEnded && !existing.running():
+		if t.replace(existing, i, item.Parent) {
+			b.started(i, item, result)
+		}
+	default:
+		*result = provider.AckResult{Status: provider.Exists, Ref: existing.ref()}
 	}
+}
+
+// started stores what a new instance begins with.
+func (b *batch) started(i *instance, item *provider.StartItem, result *provider.AckResult) {
+	t := b.t
+	*result = provider.AckResult{Status: provider.Applied, Ref: i.ref()}
+	t.beginWith(i.row, item.Values)
+	if i.running() {
+		for n := range item.Messages {
+			t.deliver(i, &item.Messages[n])
+		}
+	}
+	if item.First == nil {
+		t.addTurn(i.row, 1, 0, 1, 0, item.Events)
+		t.effects.ready = true
+		return
+	}
+	c := &committed{i: i, commit: item.First, execution: 1, result: result, fresh: true, greeted: len(item.Messages) > 0}
+	b.record(c)
+	b.applied = append(b.applied, c)
 }

@@ -35,6 +35,7 @@ func (c *textCheck) instance(n *provider.NewInstance) {
 	if n.Parent != nil {
 		c.strings(n.Parent.InstanceID)
 	}
+	c.values(n.Values)
 }
 
 func (c *textCheck) commit(commit *provider.Commit) {
@@ -51,6 +52,15 @@ func (c *textCheck) commit(commit *provider.Commit) {
 	}
 	if commit.Next != nil {
 		c.documents(commit.Next.Events)
+	}
+	c.documents(commit.CustomStatus)
+	c.values(commit.Values)
+}
+
+func (c *textCheck) values(values []provider.Value) {
+	for n := range values {
+		c.strings(values[n].Key)
+		c.documents(values[n].Data)
 	}
 }
 

@@ -22,10 +22,17 @@ type tx struct {
 
 // effects are what others are told about a transaction once it is committed.
 type effects struct {
-	ready  bool                     // an instance became ready
-	queued bool                     // a work item was queued
-	held   []provider.WorkerID      // owners of instances with new messages
-	done   []provider.InstanceState // watched instances that ended
+	ready    bool                     // an instance became ready
+	queued   bool                     // a work item was queued
+	held     []provider.WorkerID      // owners of instances that have new messages or were taken from them
+	done     []provider.InstanceState // watched instances that ended
+	statuses []statusNews             // custom statuses of watched instances
+}
+
+// statusNews says that an instance has a new custom status.
+type statusNews struct {
+	instanceID string
+	version    int64
 }
 
 func (e *effects) merge(other *effects) {
@@ -33,6 +40,7 @@ func (e *effects) merge(other *effects) {
 	e.queued = e.queued || other.queued
 	e.held = append(e.held, other.held...)
 	e.done = append(e.done, other.done...)
+	e.statuses = append(e.statuses, other.statuses...)
 }
 
 type args = []any

@@ -37,6 +37,41 @@ func TestViews(t *testing.T) {
 	if err != nil || orchestration != "flow" || status != "completed" || ended == "" {
 		t.Error(orchestration, status, ended, err)
 	}
+	_, err = p.StartOrchestrations(t.Context(), &provider.StartRequest{Items: []provider.StartItem{{
+		NewInstance: provider.NewInstance{InstanceID: "y", ExecutionID: provider.NewExecutionID(), Class: classes[0]},
+		First: &provider.Commit{Request: 2, EventCount: 1, Status: provider.StatusCancelled,
+			Events: []byte(`[{"type":"ExecutionStarted"}]`), CustomStatus: []byte(`"stopping"`)},
+	}, {
+		NewInstance: provider.NewInstance{InstanceID: "z", ExecutionID: provider.NewExecutionID(), Class: classes[0],
+			Events: []byte(`[{"type":"ExecutionStarted"}]`)},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.TerminateInstances(t.Context(), []provider.Termination{{InstanceID: "z", Events: []byte(`[{"type":"End"}]`)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ends string
+	err = p.read(t.Context(), "test", 1, `SELECT group_concat(status || ' ' || coalesce(custom_status, '-'), ', ' ORDER BY instance_id)
+  FROM instances`, nil, scanInto(&ends))
+	if err != nil || ends != `completed -, cancelled "stopping", terminated -` {
+		t.Error(ends, err)
+	}
+	jobs, err := p.RegisterClasses(t.Context(), []provider.Class{{Kind: provider.ClassActivity, Name: "job", Tag: "gpu"},
+		{Kind: provider.ClassOrchestration, Name: "flow", Version: "1.2.0"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = p.Pulse(t.Context(), &provider.PulseRequest{Worker: 7, Join: true, Name: "host:1", Serves: append(jobs, classes...)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var serves string
+	err = p.read(t.Context(), "test", 1, `SELECT name || ' ' || instances_held || ' ' || serves FROM workers WHERE beat_at > '2000'`, nil, scanInto(&serves))
+	if err != nil || serves != `host:1 0 ["flow","flow 1.2.0","job #gpu"]` {
+		t.Error(serves, err)
+	}
 	var types string
 	err = p.read(t.Context(), "test", 1,
 		`SELECT group_concat(event || ' ' || type) FROM history_events WHERE instance_id = 'x'`, nil, scanInto(&types))

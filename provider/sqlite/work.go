@@ -88,7 +88,7 @@ const (
  ORDER BY iid, execution, event`
 	claimOne = `UPDATE work SET owner = ?4, token = ?5, attempt = attempt + 1
  WHERE iid = ?1 AND execution = ?2 AND event = ?3`
-	selectWork = `SELECT w.class, w.token, w.attempt, w.input, i.instance_id
+	selectWork = `SELECT w.class, w.token, w.attempt, w.input, w.state, i.instance_id
   FROM work w JOIN instance i ON i.id = w.iid AND i.status = 0 AND i.execution = w.execution
  WHERE w.iid = ? AND w.execution = ? AND w.event = ?`
 )
@@ -161,7 +161,7 @@ func (t *tx) queuedWork(classes []provider.ClassID, limit int) []provider.WorkKe
 // readWork appends a leased work item, nothing if its execution is over.
 func (t *tx) readWork(items []provider.WorkItem, key provider.WorkKey) []provider.WorkItem {
 	w := provider.WorkItem{WorkKey: key}
-	if !t.first(selectWork, args{key.Row, key.Execution, key.Event}, &w.Class, &w.Token, &w.Attempt, &w.Input,
+	if !t.first(selectWork, args{key.Row, key.Execution, key.Event}, &w.Class, &w.Token, &w.Attempt, &w.Input, &w.State,
 		&w.InstanceID) {
 		return items
 	}
@@ -223,7 +223,9 @@ type resultGrant struct {
 	repeat bool
 }
 
-const selectToken = `SELECT token, coalesce(owner, 0) FROM work WHERE iid = ? AND execution = ? AND event = ?`
+// leasedWork finds work that is leased under a token, to whomever, or handed over: the token is the proof.
+const leasedWork = `SELECT 1 FROM work WHERE iid = ? AND execution = ? AND event = ? AND token = ?
+   AND (owner IS NOT NULL OR due IS NULL)`
 
 // record stores one result and reports whether it took effect now.
 func (r *results) record(item *provider.AckWorkItem, result *provider.AckResult) bool {
@@ -233,14 +235,12 @@ func (r *results) record(item *provider.AckWorkItem, result *provider.AckResult)
 	if i == nil {
 		return false
 	}
-	var token provider.Token
-	var owner provider.WorkerID
-	key := args{item.Row, item.Execution, item.Event}
-	if !t.first(selectToken, key, &token, &owner) || token != item.Token || owner == 0 || owner != r.req.Worker {
+	var one int
+	if !t.first(leasedWork, args{item.Row, item.Execution, item.Event, item.Token}, &one) {
 		r.recordedBefore(i, item, result)
 		return false
 	}
-	t.exec(deleteWork, key...)
+	t.exec(deleteWork, item.Row, item.Execution, item.Event)
 	if !i.running() || i.execution != item.Execution {
 		return false
 	}
@@ -253,7 +253,7 @@ func (r *results) record(item *provider.AckWorkItem, result *provider.AckResult)
 	})
 	switch {
 	case r.granted(i.row):
-	case item.Take && i.free() && slices.Contains(r.req.Serves, i.class):
+	case item.Take && r.req.Worker != 0 && i.free() && slices.Contains(r.req.Serves, i.class):
 		r.grants = append(r.grants, resultGrant{i.row, item, false})
 	default:
 		t.hint(i, t.now)

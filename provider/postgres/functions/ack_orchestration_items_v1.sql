@@ -32,9 +32,10 @@ begin
     -- that is gone fences its instance too. The rows come in the order of the arrays, which is the lock order.
     with turn as (
       update instance i
-         set token = p_request[u.n], next_seq = p_seq[u.n] + p_count[u.n], status = p_status[u.n] % 3, attempt = 0,
+         set token = p_request[u.n], next_seq = p_seq[u.n] + p_count[u.n], attempt = 0,
+             status = case p_status[u.n] when 3 then 0 else p_status[u.n] end,
              waits = p_waits[u.n]::text[], owner = case when p_keep[u.n] then p_worker end, last_owner = p_worker,
-             ended_at = case when p_status[u.n] in (1, 2) then t end
+             ended_at = case when p_status[u.n] not in (0, 3) then t end
         from unnest(p_iid) with ordinality u(iid, n)
        where i.part = p_part[u.n] and i.iid = u.iid
          and i.token = p_token[u.n] and i.execution = p_execution[u.n] and i.next_seq = p_seq[u.n]
@@ -95,7 +96,7 @@ begin
       ready := begin_executions_v1(p_part, live, p_request, p_keep, p_next_id, p_next_class, p_next_events);
     end if;
     if not (e is null) then
-      sent := commit_effects_v1(p_worker, p_part, live, p_execution, p_request, e, t);
+      sent := commit_effects_v1(p_worker, p_part, live, p_iid, p_execution, p_request, e, t);
       ready := ready || sent.ready;
     end if;
     -- Later statements than the lock: what is committed by now is seen; what is not has a hint that is still to come.

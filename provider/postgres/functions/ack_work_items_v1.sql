@@ -1,6 +1,7 @@
 -- Records results of work items by a process that need not hold their instances: the row goes, its message comes. It
 -- acts like a sender (no lock on an instance is waited for), so that many results for one instance do not queue up
--- behind each other's commits. Items are sorted by key. Status 1 applied, 5 the item is gone.
+-- behind each other's commits. Items are sorted by key. p_worker is 0 for a mere client that was handed a token. Status 1
+-- applied, 5 the item is gone.
 create or replace function ack_work_items_v1(
   p_worker bigint,
   p_part smallint[], p_iid bigint[], p_execution int[], p_event int[], p_token bigint[], p_request bigint[],
@@ -14,6 +15,7 @@ declare
   n int := coalesce(cardinality(p_iid), 0);
   recorded int[];           -- items whose row was there
   delivered int[];          -- of these, those whose execution is still the current one
+  classes int[];            -- of the instances of these
   repeats int[];            -- items that granted their instance in an earlier try
   granted bigint[] := '{}';
   ready int[];
@@ -30,7 +32,7 @@ begin
          and w.token = u.token and coalesce(w.owner, 0) <> 0
       returning u.n, w.part, w.iid, w.execution, w.event),
     current as materialized (
-      select g.*
+      select g.*, i.class
         from gone g
         join instance i on i.part = g.part and i.iid = g.iid and i.status = 0 and i.execution = g.execution),
     mail as (
@@ -38,10 +40,12 @@ begin
       select c.part, c.iid, '', 2, c.execution, 'w' || c.event || '.' || c.execution, p_body[c.n], t
         from current c
        order by c.n)
-    select (select array_agg(g.n) from gone g), (select array_agg(c.n) from current c) into recorded, delivered;
+    select x.taken, y.found, y.of_class into recorded, delivered, classes
+      from (select array_agg(g.n) taken from gone g) x,
+           (select array_agg(c.n) found, array_agg(c.class) of_class from current c) y;
     delivered := coalesce(delivered, '{}');
 
-    if true = any (p_take) and cardinality(delivered) > 0 then
+    if true = any (p_take) and p_worker <> 0 and cardinality(delivered) > 0 then
       with wanted as (
         select distinct on (u.iid) u.part, u.iid, u.request
           from unnest(p_part, p_iid, p_request, p_take) with ordinality u(part, iid, request, take, n)
@@ -63,11 +67,12 @@ begin
       select coalesce(array_agg(taken.iid), '{}') into granted from taken;
     end if;
 
+    -- Also what was removed just now: see put_messages_v1.
     with left_over as (
-      select i.part, i.class, i.iid, i.owner
-        from unnest(p_part, p_iid) with ordinality u(part, iid, n)
-        join instance i on i.part = u.part and i.iid = u.iid
-       where u.n = any (delivered) and u.iid <> all (granted)),
+      select p_part[d.n] part, coalesce(i.class, d.class) as class, p_iid[d.n] iid, i.owner
+        from unnest(delivered, classes) d(n, class)
+        left join instance i on i.part = p_part[d.n] and i.iid = p_iid[d.n]
+       where p_iid[d.n] <> all (granted)),
     hinted as (
       insert into hint (part, class, due, iid) select part, class, clock_timestamp(), iid from left_over)
     select array_agg(class) filter (where owner is null), array_agg(owner) filter (where owner <> p_worker)

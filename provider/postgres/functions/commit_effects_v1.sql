@@ -1,8 +1,9 @@
--- What commits do beside their turns: work, timers, children and messages. Items whose p_iid is null have no effect
--- (they were refused or are a repeat). Returns the grants of children in grant_*, and the deliveries of messages are
--- added to them; owners and ready add up likewise.
+-- What commits do beside their turns: work, timers, children, messages, and what the instances show of themselves. Items
+-- whose p_iid is null have no effect (they were refused or are a repeat). Returns the grants of children in grant_*, and the
+-- deliveries of messages are added to them; owners and ready add up likewise. p_items are the instances of all items.
 create or replace function commit_effects_v1(
-  p_worker bigint, p_part smallint[], p_iid bigint[], p_execution int[], p_request bigint[], e effects, t timestamptz)
+  p_worker bigint, p_part smallint[], p_iid bigint[], p_items bigint[], p_execution int[], p_request bigint[], e effects,
+  t timestamptz)
 returns delivery language plpgsql as $$
 declare
   r delivery;
@@ -22,9 +23,10 @@ begin
     end if;
   end if;
   if e.t_item is not null then
-    insert into timer (part, iid, execution, event, fire_at, due)
-    select p_part[u.item], p_iid[u.item], p_execution[u.item], u.event, u.fire_at, greatest(u.fire_at, clock_timestamp())
-      from unnest(e.t_item, e.t_event, e.t_fire_at) u(item, event, fire_at)
+    insert into timer (part, iid, execution, event, fire_at, due, unless_started)
+    select p_part[u.item], p_iid[u.item], p_execution[u.item], u.event, u.fire_at, greatest(u.fire_at, clock_timestamp()),
+           u.unless_started
+      from unnest(e.t_item, e.t_event, e.t_fire_at, e.t_unless_started) u(item, event, fire_at, unless_started)
      where p_iid[u.item] is not null;
   end if;
   -- After the inserts: one commit may schedule and cancel.
@@ -35,6 +37,9 @@ begin
   if e.y_item is not null then
     delete from timer m using unnest(e.y_item, e.y_event) y(item, event)
      where m.part = p_part[y.item] and m.iid = p_iid[y.item] and m.execution = p_execution[y.item] and m.event = y.event;
+  end if;
+  if e.s_item is not null or e.v_item is not null then
+    perform publish_v1(p_part, p_iid, e);
   end if;
   if e.c_item is not null then
     sent := create_children_v1(p_worker, p_part, p_iid, p_execution, p_request, e, t);
@@ -51,7 +56,7 @@ begin
         case when true = any (e.m_take) then
           array(select case when m.take then p_request[m.item] else 0 end
                   from unnest(e.m_item, e.m_take) with ordinality m(item, take, n) order by m.n) end,
-        e.serves, array_remove(p_iid, null), t);
+        e.serves, array_remove(p_iid, null), array_remove(p_items, null), t);
     elsif cardinality(live) > 0 then
       sent := put_messages_v1(p_worker,
         array(select e.m_part[n] from unnest(live) n), array(select e.m_target[n] from unnest(live) n),
@@ -59,7 +64,7 @@ begin
         array(select e.m_name[n] from unnest(live) n), array(select e.m_id[n] from unnest(live) n),
         array(select e.m_body[n] from unnest(live) n),
         array(select case when e.m_take[n] then p_request[e.m_item[n]] else 0 end from unnest(live) n),
-        e.serves, array_remove(p_iid, null), t);
+        e.serves, array_remove(p_iid, null), array_remove(p_items, null), t);
     end if;
     r.ready := r.ready || sent.ready;
     r.owners := sent.owners;

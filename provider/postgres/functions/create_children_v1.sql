@@ -34,6 +34,13 @@ begin
     from unnest(e.c_part, iids, mine, e.c_events) c(part, iid, mine, events)
    where c.mine
   on conflict do nothing;
+  if e.v_item is not null then
+    insert into value (part, iid, key, data, found)
+    select e.c_part[-u.item], iids[-u.item], u.key, u.data, case when u.searchable then u.data::text end
+      from unnest(e.v_item, e.v_key, e.v_data, e.v_searchable) u(item, key, data, searchable)
+     where u.item < 0 and mine[-u.item] and u.data is not null
+    on conflict do nothing;
+  end if;
 
   with queued as (
     insert into hint (part, class, due, iid)

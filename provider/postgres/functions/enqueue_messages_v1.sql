@@ -10,7 +10,7 @@ declare
   r reply;
 begin
   r.kind := 0; r.at := clock_timestamp();
-  sent := put_messages_v1(0, p_part, p_target, p_kind, p_execution, p_name, p_id, p_body, null, null, '{}', r.at);
+  sent := put_messages_v1(0, p_part, p_target, p_kind, p_execution, p_name, p_id, p_body, null, null, '{}', '{}', r.at);
   if sent.ready is not null or sent.owners is not null then
     perform notify_listeners_v1(sent.ready, sent.owners, null, null);
   end if;

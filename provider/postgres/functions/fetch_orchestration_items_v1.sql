@@ -15,6 +15,7 @@ declare
   again boolean := false;
   since pg_snapshot := pg_current_snapshot();
   others int;
+  swept int;
   fired delivery;
   h_part smallint[]; h_class int[]; h_due timestamptz[]; h_ord bigint[]; h_iid bigint[];   -- hints looked at
   l_part smallint[]; l_iid bigint[]; l_class int[]; l_status smallint[]; l_held boolean[]; -- instances locked
@@ -94,8 +95,9 @@ begin
       delete from hint h using unnest(h_part, h_class, h_due, h_ord, h_iid) u(part, class, due, ord, iid)
        where h.part = u.part and h.class = u.class and h.due = u.due and h.ord = u.ord
          and u.iid = any (l_iid || g_iid);
+      get diagnostics swept = row_count;
       g_part := g_part || new_part; g_iid := g_iid || new_iid; g_held := g_held || new_held;
-      if 1 = any (l_status) or 2 = any (l_status) then
+      if 0 <> any (l_status) then
         delete from inbox m using unnest(l_part, l_iid, l_status) l(part, iid, status)
          where m.part = l.part and m.iid = l.iid and l.status <> 0;
       end if;
@@ -106,6 +108,24 @@ begin
          where l.class <> all (p_queue.classes) and l.status = 0 and not l.held;
       end if;
       exit when cardinality(g_iid) >= p_max;
+    else
+      swept := 0;
+    end if;
+    if swept < cardinality(h_iid) and h_due[1] < t - interval '1 second' and not deep then
+      -- Others may hold what was passed over. But an ended instance whose id was started anew is there no more: nobody else
+      -- sweeps its hints, and what late senders have left for it.
+      with orphan as materialized (
+        select l.*
+          from unnest(h_part, h_class, h_due, h_ord, h_iid) u(part, class, due, ord, iid),
+               lateral (select h.part, h.class, h.due, h.ord, h.iid from hint h
+                         where h.part = u.part and h.class = u.class and h.due = u.due and h.ord = u.ord
+                           for update skip locked) l
+         where u.due < t - interval '1 second'
+           and (select i.iid from instance i where i.part = u.part and i.iid = u.iid) is null),
+      unread as (
+        delete from inbox m using orphan o where m.part = o.part and m.iid = o.iid)
+      delete from hint h using orphan o
+       where h.part = o.part and h.class = o.class and h.due = o.due and h.ord = o.ord;
     end if;
     if cardinality(h_iid) >= per_queue and per_queue < p_max + 1000 then
       deep := true;

@@ -1,4 +1,5 @@
--- Turns due timers into messages, the oldest first, at most p_max of them. p_low has one element: from when on to look.
+-- Turns due timers into messages, the oldest first, at most p_max of them. Those that are to fire only unless their work has
+-- been granted just go if it has, or is there no more. p_low has one element: from when on to look.
 create or replace function fire_timers_v1(p_worker bigint, p_low timestamptz[], p_max int, t timestamptz) returns delivery
 language plpgsql as $$
 declare
@@ -20,11 +21,14 @@ begin
   fired as (
     delete from timer m using locked l
      where m.part = l.part and m.iid = l.iid and m.execution = l.execution and m.event = l.event
-    returning m.part, m.iid, m.execution, m.event, m.fire_at),
+    returning m.part, m.iid, m.execution, m.event, m.fire_at, m.unless_started),
   target as materialized (
     select f.*, i.class, i.owner
       from fired f
-      join instance i on i.part = f.part and i.iid = f.iid and i.status = 0),
+      join instance i on i.part = f.part and i.iid = f.iid and i.status = 0
+     where not f.unless_started
+        or (select w.attempt from work w
+             where w.part = f.part and w.iid = f.iid and w.execution = f.execution and w.event = f.event) = 0),
   mail as (
     insert into inbox (part, iid, name, kind, execution, event, at)
     select part, iid, '', 4, execution, event, fire_at from target order by fire_at),

@@ -4,7 +4,8 @@
 -- commit on. Nothing is locked or changed, for the call may be part of a transaction of a user that stays open for long.
 -- A worker whose row is just being changed (xmax) may be falling asleep and may have looked already: it is notified, too.
 -- Records of the payload, separated by chr(30): r<worker> instances are ready, w<worker> work is,
--- h<worker> a held instance has news, d<state> an instance has ended, or e<instance id> where there is no room for it.
+-- h<worker> a held instance has news, d<state> an instance has ended, or e<instance id> where there is no room for it. Commits
+-- send s<instance id>, a watched instance has a new custom status, on their own (publish_v1).
 create or replace function notify_listeners_v1(
   p_ready int[], p_owners bigint[], p_done_part smallint[], p_done_iid bigint[])
 returns void language plpgsql as $$

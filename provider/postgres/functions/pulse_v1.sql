@@ -1,9 +1,12 @@
 -- The periodic call of a process: beat, reap, fire due timers, look for ready items, read watched instances. The first
 -- row (kind 0) carries the clock and flags 1 lost, 2 orchestrations ready, 4 work ready; kind 7 a stale beat; kind 8
--- the earliest timer; kind 6 a watched instance that has ended.
+-- the earliest timer; kind 6 a watched instance that has ended; kind 11 a work item of h_* (null if there is none, else sorted
+-- by key) that is not held under its token. p_serves is null unless the worker says what it serves, and for how long a beat of
+-- it lasts.
 create or replace function pulse_v1(
-  p_worker bigint, p_join boolean, p_name text, p_ttl interval, p_reap bigint[], p_reap_beat bigint[],
-  p_queue low_water, p_work_queue low_water, p_timers low_water, p_sleep boolean, p_watch_part smallint[], p_watch text[])
+  p_worker bigint, p_join boolean, p_name text, p_serves int[], p_beat_lasts interval, p_ttl interval, p_reap bigint[], p_reap_beat bigint[],
+  p_queue low_water, p_work_queue low_water, p_timers low_water, p_sleep boolean, p_watch_part smallint[], p_watch text[],
+  h_part smallint[], h_iid bigint[], h_execution int[], h_event int[], h_token bigint[], h_state json[])
 returns setof reply
 language plpgsql set search_path from current set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
@@ -31,10 +34,16 @@ begin
     if me.worker is null then
       r.flags := 1;
       return next r;
+      if h_iid is not null then
+        return query select g.* from held_work_v1(h_part, h_iid, h_execution, h_event, h_token, h_state) g;
+      end if;
       return;
     end if;
     insert into presence (worker, n, beat, beat_at, turns, turns_mark, work, work_mark)
     values (p_worker, me.n + 1, me.beat + 1, t, me.turns, me.turns_mark, me.work, me.work_mark);
+    if p_serves is not null then
+      update worker set serves = p_serves, beat_lasts = p_beat_lasts where id = p_worker;
+    end if;
   end if;
 
   if p_reap is not null then
@@ -54,11 +63,7 @@ begin
   ready := release_dead_v1(t);
   fired := fire_timers_v1(p_worker, timer_low, 500, t);
 
-  if exists (select from unnest(p_queue.classes, low) c(class, low), generate_series(0, part_count() - 1) p(part),
-               lateral (select from hint h
-                          join instance i on i.part = h.part and i.iid = h.iid
-                         where h.part = p.part::smallint and h.class = c.class and h.due >= c.low and h.due <= t
-                           and coalesce(i.owner, p_worker) = p_worker limit 1) q) then
+  if ready_v1(p_worker, p_queue.classes, low, t) then
     r.flags := r.flags | 2;
   end if;
   if exists (select from unnest(p_work_queue.classes, work_low) c(class, low), generate_series(0, part_count() - 1) p(part),
@@ -92,6 +97,9 @@ begin
               from unnest(p_watch_part, p_watch) u(part, id)
               join instance i on i.part = u.part and i.instance_id = u.id and i.status <> 0) w,
            states_v1(w.part, w.iid, true) s;
+  end if;
+  if h_iid is not null then
+    return query select g.* from held_work_v1(h_part, h_iid, h_execution, h_event, h_token, h_state) g;
   end if;
   if p_queue.renew then return query select l.* from renewed_low_water_v1(1, p_queue, t) l; end if;
   if p_work_queue.renew then return query select l.* from renewed_low_water_v1(2, p_work_queue, t) l; end if;

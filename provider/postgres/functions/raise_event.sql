@@ -10,12 +10,18 @@ declare
   sent delivery;
 begin
   if coalesce($2, '') = '' then raise exception 'an event needs a name' using errcode = 'invalid_parameter_value'; end if;
+  if greatest(octet_length($2), octet_length(message)) > 255 then
+    raise exception 'names of events and ids of messages have at most 255 bytes' using errcode = 'invalid_parameter_value';
+  end if;
+  if starts_with($2, 'pawl:') then
+    raise exception 'names of events that begin with pawl: are reserved' using errcode = 'invalid_parameter_value';
+  end if;
   body := '{"type":"EventReceived","awaited":0,"name":' || to_json($2) || ',"messageId":' || to_json(message)
     || case when $3 is not null then ',"payload":{"json":' || $3 || '}' else '' end || '}';
   sent := put_messages_v1(0, array[partition_of($1)], array[$1], array[1::smallint], array[0],
                           -- Names of nothing but chr(1) are stored with one more: see inboxName.
                           array[$2 || case when btrim($2, chr(1)) = '' then chr(1) else '' end],
-                          array[message], array[body], null, null, '{}', clock_timestamp());
+                          array[message], array[body], null, null, '{}', '{}', clock_timestamp());
   if sent.statuses[1] = 4 then
     raise exception 'there is no instance %', $1 using errcode = 'no_data_found';
   elsif sent.statuses[1] = 5 then

@@ -9,6 +9,8 @@ language sql stable as $$
            'status', i.status, 'execution', i.execution, 'executionId', i.execution_id, 'nextSeq', i.next_seq,
            'parentId', coalesce(i.parent_id, ''), 'createdAt', i.created_at, 'endedAt', i.ended_at,
            'parked', i.parked, 'worker', coalesce(i.owner, 0),
+           'custom', case when i.status_version > 0 then
+             json_build_object('status', i.custom_status, 'version', i.status_version) end,
            'seq', coalesce(h.seq, 0), 'count', coalesce(h.count, 0), 'events', h.events)
     from unnest(p_part, p_iid) with ordinality u(part, iid, n)
     join instance i on i.part = u.part and i.iid = u.iid

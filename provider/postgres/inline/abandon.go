@@ -13,15 +13,20 @@ const (
 		where part = $1 and iid = $2 and token = $3 and coalesce(owner, 0) <> 0
 		returning class, parked is not null`
 	freeWork = `update @work set owner = null, token = null, claim = null, due = clock_timestamp() + $6::interval,
-			attempt = greatest(attempt - case when $7 then 1 else 0 end, 0)
-		where part = $1 and iid = $2 and execution = $3 and event = $4 and token = $5 and coalesce(owner, 0) <> 0
+			attempt = greatest(attempt - case when $7 then 1 else 0 end, 0), state = coalesce($8, state)
+		where part = $1 and iid = $2 and execution = $3 and event = $4 and token = $5 and coalesce(owner, 0) not in (0, -1)
 		returning class`
+	handOverWork = `update @work set owner = $6, claim = null, state = coalesce($7, state)
+		where part = $1 and iid = $2 and execution = $3 and event = $4 and token = $5 and coalesce(owner, 0) not in (0, -1)`
 )
+
+// handedOver is the owner of work that its worker has handed over: nobody's, but leased all the same.
+const handedOver = -1
 
 // claimLeftBehind gives a claim to work that was leased with an instance which is not held any more: by its claim it is found,
 // should its worker die.
 const claimLeftBehind = `update @work set claim = token
-	where part = $1 and iid = $2 and coalesce(owner, 0) <> 0 and claim is null`
+	where part = $1 and iid = $2 and coalesce(owner, 0) not in (0, -1) and claim is null`
 
 // AbandonItems implements provider.Provider.
 func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonRequest) error {
@@ -34,12 +39,7 @@ func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonReques
 			c.abandon(ctx, &req.Instances[k])
 		}
 		for _, k := range numbered(m, func(x, y int) int { return inWorkOrder(req.Work[x].WorkKey, req.Work[y].WorkKey) }) {
-			w := &req.Work[k]
-			var class provider.ClassID
-			if c.first(ctx, freeWork, args{w.Part, w.Row, w.Execution, w.Event, w.Token, max(w.Delay, 0), w.UndoAttempt}, &class) &&
-				w.Delay <= 0 {
-				c.news.ready = append(c.news.ready, class)
-			}
+			c.abandonWork(ctx, &req.Work[k])
 		}
 	})
 }
@@ -57,51 +57,23 @@ func (c *call) abandon(ctx context.Context, item *provider.AbandonedInstance) {
 	}
 }
 
+// abandonWork puts one work item back into the queue, or leaves it to whoever has its token.
+func (c *call) abandonWork(ctx context.Context, w *provider.AbandonedWork) {
+	if w.HandOver {
+		c.exec(ctx, handOverWork, w.Part, w.Row, w.Execution, w.Event, w.Token, handedOver, w.State)
+		return
+	}
+	var class provider.ClassID
+	if c.first(ctx, freeWork, args{w.Part, w.Row, w.Execution, w.Event, w.Token, max(w.Delay, 0), w.UndoAttempt, w.State},
+		&class) && w.Delay <= 0 {
+		c.news.ready = append(c.news.ready, class)
+	}
+}
+
 // hintLater says that a free instance is ready again after a delay.
 func (c *call) hintLater(ctx context.Context, ref provider.Ref, class provider.ClassID, delay time.Duration) {
 	c.exec(ctx, insertHint, ref.Part, class, max(delay, 0), ref.Row)
 	if delay <= 0 {
 		c.news.ready = append(c.news.ready, class)
 	}
-}
-
-// ResumeInstances implements provider.Provider.
-func (p *Provider) ResumeInstances(ctx context.Context, instanceIDs []string) ([]provider.ItemStatus, error) {
-	n := len(instanceIDs)
-	if n == 0 {
-		return nil, nil
-	}
-	statuses := make([]provider.ItemStatus, n)
-	err := p.write(ctx, "resume_instances", n, func(c *call) {
-		found := make([]*instance, n)
-		for k, id := range instanceIDs {
-			if found[k] = c.instance(ctx, selectInstanceNamed, p.partOf(id), id); found[k] == nil {
-				found[k] = new(instance)
-				statuses[k] = provider.NotFound
-			}
-		}
-		for _, k := range numbered(n, func(x, y int) int { return inLockOrder(found[x].Ref, found[y].Ref) }) {
-			if statuses[k] != provider.NotFound {
-				statuses[k] = c.resume(ctx, found[k])
-			}
-		}
-	})
-	if err != nil {
-		return nil, err
-	}
-	return statuses, nil
-}
-
-func (c *call) resume(ctx context.Context, i *instance) provider.ItemStatus {
-	switch {
-	case !i.running():
-		return provider.Gone
-	case i.parked:
-		var class provider.ClassID
-		if c.first(ctx, `update @instance set parked = null, attempt = 0
-			where part = $1 and iid = $2 and status = 0 and parked is not null returning class`, args{i.Part, i.Row}, &class) {
-			c.hintLater(ctx, i.Ref, class, 0)
-		}
-	}
-	return provider.Applied
 }

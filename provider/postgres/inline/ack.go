@@ -30,6 +30,9 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	if n == 0 && req.ClaimWork <= 0 {
 		return reply, nil
 	}
+	if req.Worker == 0 && req.ClaimWork > 0 {
+		return nil, sqlstate.GiveUp(op, "a claim needs a worker")
+	}
 	err := p.write(ctx, op, n, func(c *call) {
 		b := newCommits(c, req.Worker, req.Serves, reply)
 		for _, k := range numbered(n, func(x, y int) int { return inLockOrder(req.Items[x].Ref, req.Items[y].Ref) }) {
@@ -63,7 +66,10 @@ func (b *commits) holdClaimed(ctx context.Context, work []provider.WorkItem) {
 
 // ack locks the instance of one item and commits its turn, if the item may.
 func (b *commits) ack(ctx context.Context, k int, item *provider.AckItem) {
-	i := b.instance(ctx, lockInstance, item.Part, item.Row)
+	i := b.instance(ctx, lockRunning, item.Part, item.Row)
+	if i == nil { // it has ended, perhaps by an earlier try
+		i = b.instance(ctx, selectInstance, item.Part, item.Row)
+	}
 	if i == nil {
 		return
 	}

@@ -36,7 +36,7 @@ type grant struct {
 }
 
 func newCommits(c *call, worker provider.WorkerID, serves []provider.ClassID, reply *provider.AckReply) *commits {
-	return &commits{call: c, sender: sender{worker, serves, make(map[provider.Ref]bool)}, reply: reply}
+	return &commits{call: c, sender: sender{worker: worker, serves: serves, own: make(map[provider.Ref]bool)}, reply: reply}
 }
 
 // checkCommit refuses what no store could take.
@@ -46,10 +46,13 @@ func checkCommit(op string, c *provider.Commit) error {
 		return sqlstate.GiveUp(op, "a commit has no request id")
 	case c.EventCount < 1 || len(c.Events) == 0:
 		return sqlstate.GiveUp(op, "a commit has no events")
-	case c.Status > provider.StatusContinuedAsNew:
+	case c.Status > provider.StatusTerminated:
 		return sqlstate.GiveUp(op, "a commit has the unknown status %d", c.Status)
 	case (c.Status == provider.StatusContinuedAsNew) != (c.Next != nil):
 		return sqlstate.GiveUp(op, "a commit continues as new without the next execution, or the other way round")
+	}
+	if err := c.CheckValues(); err != nil {
+		return sqlstate.GiveUp(op, "%v", err)
 	}
 	return nil
 }
@@ -71,6 +74,7 @@ func (b *commits) record(ctx context.Context, t *turn, seq int32, isNew bool) {
 			i.status.Terminal())
 	}
 	b.exec(ctx, insertTurn, i.Part, i.Row, t.execution, seq, c.EventCount, c.Request, c.Events)
+	b.publish(ctx, t)
 	b.own[i.Ref] = true
 	b.applied = append(b.applied, t)
 }
@@ -158,9 +162,9 @@ func (b *commits) schedule(ctx context.Context, t *turn) {
 			i.Part, i.Row, t.execution, w.Event, w.Class, owner, token, claim, attempt, w.Input)
 	}
 	for _, timer := range c.Timers {
-		b.exec(ctx, `insert into @timer (part, iid, execution, event, fire_at, due)
-			values ($1, $2, $3, $4, $5, greatest($5, clock_timestamp()))`,
-			i.Part, i.Row, t.execution, timer.Event, timer.FireAt)
+		b.exec(ctx, `insert into @timer (part, iid, execution, event, fire_at, due, unless_started)
+			values ($1, $2, $3, $4, $5, greatest($5, clock_timestamp()), $6)`,
+			i.Part, i.Row, t.execution, timer.Event, timer.FireAt, timer.UnlessStarted)
 	}
 	if len(c.CancelWork) > 0 {
 		b.exec(ctx, `delete from @work where part = $1 and iid = $2 and execution = $3 and event = any($4)`,
@@ -187,6 +191,10 @@ func (b *commits) sendMessages(ctx context.Context) {
 	}
 	if len(messages) == 0 {
 		return
+	}
+	b.items = make(map[provider.Ref]bool, len(b.reply.Results))
+	for n := range b.reply.Results {
+		b.items[b.reply.Results[n].Ref] = true
 	}
 	_, granted := b.send(ctx, &b.sender, messages)
 	for _, i := range granted {
@@ -225,11 +233,12 @@ func (b *commits) answerAgain(ctx context.Context, t *turn) {
 
 const insertInstance = `insert into @instance as i (part, instance_id, created_at, class, execution_id, next_seq, status, ended_at,
 		waits, watch, parent_id, parent_execution, parent_event, token, owner, last_owner, attempt)
-	values ($1, $2, statement_timestamp(), $3, $4, $5, $6, case when $7 then statement_timestamp() end,
+	values ($1, $2, now(), $3, $4, $5, $6, case when $7 then now() end,
 		$8, $9, $10, $11, $12, $13, $14, $15, $16)
 	on conflict (part, instance_id) do nothing returning i.iid, i.created_at`
 
-// insert creates the row of an instance and reports whether its id was free.
+// insert creates the row of an instance and reports whether its id was free. All that a call creates has one time: of children
+// and parents none may look older (see isChild).
 func (c *call) insert(ctx context.Context, i *instance, parent *provider.Parent) bool {
 	var parentID, parentExecution, parentEvent any
 	if parent != nil {
@@ -281,6 +290,7 @@ func (b *commits) createChild(ctx context.Context, parent *turn, n *provider.New
 	}
 	if b.insert(ctx, i, n.Parent) {
 		b.exec(ctx, insertTurn, i.Part, i.Row, 1, 0, 1, 0, n.Events)
+		b.setValues(ctx, i, n.Values)
 		if n.Lease {
 			b.grants = append(b.grants, grant{i, noHistory})
 		} else {

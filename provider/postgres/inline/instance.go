@@ -34,7 +34,7 @@ const instanceColumns = `i.part, i.iid, i.instance_id, i.class, i.status, i.exec
 const (
 	selectInstance      = `select ` + instanceColumns + ` from @instance i where i.part = $1 and i.iid = $2`
 	selectInstanceNamed = `select ` + instanceColumns + ` from @instance i where i.part = $1 and i.instance_id = $2`
-	lockInstance        = selectInstance + ` for update`
+	lockRunning         = selectInstance + ` and i.status = 0 for update`
 	lockFreeInstance    = selectInstance + ` and coalesce(i.owner, 0) = 0 and i.status = 0 and i.parked is null
 		and i.class = any($3) for update skip locked`
 )

@@ -81,3 +81,15 @@ func (p *inTurns) Listen(ctx context.Context, worker provider.WorkerID, notify f
 func (p *inTurns) Close() error {
 	return errors.Join(p.providers[0].Close(), p.providers[1].Close())
 }
+
+func (p *inTurns) SuspendInstances(ctx context.Context, instanceIDs []string, reason []byte) ([]provider.ItemStatus, error) {
+	return p.next().SuspendInstances(ctx, instanceIDs, reason)
+}
+
+func (p *inTurns) TerminateInstances(ctx context.Context, items []provider.Termination) ([]provider.ItemStatus, error) {
+	return p.next().TerminateInstances(ctx, items)
+}
+
+func (p *inTurns) ReadValues(ctx context.Context, instanceID string, keys []string) ([]provider.Value, bool, error) {
+	return p.next().ReadValues(ctx, instanceID, keys)
+}

@@ -27,6 +27,14 @@ func givenName(stored string) string {
 	return stored
 }
 
+// inboxName is the name under which a message is kept.
+func inboxName(m *provider.NewMessage) string {
+	if m.Kind == provider.MessageExternalEvent {
+		return storedName(m.Name)
+	}
+	return ""
+}
+
 // EnqueueMessages implements provider.Provider.
 func (p *Provider) EnqueueMessages(ctx context.Context, messages []provider.NewMessage) ([]provider.ItemStatus, error) {
 	if len(messages) == 0 {
@@ -58,6 +66,8 @@ type sender struct {
 	serves []provider.ClassID
 	// own are instances whose inbox the sender reads later in the same call: they need neither hint nor grant.
 	own map[provider.Ref]bool
+	// items are the instances of all items of the call: they are granted by their own items or not at all.
+	items map[provider.Ref]bool
 }
 
 const insertMessage = `insert into @inbox (part, iid, name, kind, execution, message_id, body, at)
@@ -80,11 +90,7 @@ func (c *call) send(ctx context.Context, s *sender, messages []outgoing) (status
 			continue
 		}
 		statuses[n] = provider.Applied
-		name := ""
-		if m.Kind == provider.MessageExternalEvent {
-			name = storedName(m.Name)
-		}
-		c.exec(ctx, insertMessage, target.Part, target.Row, name, m.Kind, m.Execution, m.ID, m.Body)
+		c.exec(ctx, insertMessage, target.Part, target.Row, inboxName(m.NewMessage), m.Kind, m.Execution, m.ID, m.Body)
 		if s.own[target.Ref] {
 			continue
 		}
@@ -97,6 +103,9 @@ func (c *call) send(ctx context.Context, s *sender, messages []outgoing) (status
 		}
 	}
 	for _, target := range targets {
+		if s.items[target.Ref] {
+			reached[target.Ref] = 0
+		}
 		if free := c.takeFree(ctx, target.Ref, s.worker, s.serves, reached[target.Ref]); free != nil {
 			granted = append(granted, free)
 		} else {
@@ -108,7 +117,7 @@ func (c *call) send(ctx context.Context, s *sender, messages []outgoing) (status
 
 // takeFree leases an instance under a token, unless it is held, parked, of another class or just locked by somebody.
 func (c *call) takeFree(ctx context.Context, ref provider.Ref, worker provider.WorkerID, serves []provider.ClassID, token provider.Token) *instance {
-	if token == 0 {
+	if token == 0 || worker == 0 {
 		return nil
 	}
 	i := c.instance(ctx, lockFreeInstance, ref.Part, ref.Row, numbers(serves))

@@ -16,6 +16,7 @@ type news struct {
 	ready  []provider.ClassID  // classes of which something became claimable, once per item
 	owners []provider.WorkerID // other workers whose held instances got a message
 	done   []string            // watched instances that have ended
+	status []string            // watched instances that have a new custom status
 }
 
 // Bounds of a notification: the server takes payloads of less than 8000 bytes. What does not fit is left to the pulse.
@@ -38,6 +39,9 @@ func (c *call) notify(ctx context.Context) {
 	for _, id := range c.news.done {
 		records = append(records, "e"+id)
 	}
+	for _, id := range c.news.status {
+		records = append(records, "s"+id)
+	}
 	size := 0
 	for n, r := range records {
 		if size += len(r) + 1; size > maxPayload {
@@ -47,6 +51,13 @@ func (c *call) notify(ctx context.Context) {
 	}
 	if len(records) > 0 {
 		c.exec(ctx, `select pg_notify($1, $2)`, c.p.name, strings.Join(records, recordSeparator))
+	}
+}
+
+// tell says that an instance is not what its holder, if it has one, takes it for.
+func (c *call) tell(i *instance) {
+	if i.owner != 0 {
+		c.news.owners = append(c.news.owners, i.owner)
 	}
 }
 

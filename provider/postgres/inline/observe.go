@@ -50,7 +50,8 @@ func (c *call) register(ctx context.Context, class provider.Class) (id provider.
 
 const (
 	stateColumns = `i.part, i.iid, i.instance_id, c.name, c.version, i.status, i.execution, i.execution_id, i.next_seq,
-		coalesce(i.parent_id, ''), i.created_at, i.ended_at, i.parked, coalesce(i.owner, 0)`
+		coalesce(i.parent_id, ''), i.created_at, i.ended_at, i.parked, coalesce(i.owner, 0),
+		i.custom_status, i.status_version`
 	selectState = `select ` + stateColumns + `, coalesce(h.seq, 0), coalesce(h.count, 0), h.events
 		from @instance i
 		join @class c on c.id = i.class
@@ -61,12 +62,12 @@ const (
 
 // scanState reads stateColumns, and what follows them into more.
 func scanState(scan func(...any) error, more func(*provider.InstanceState) []any) (*provider.InstanceState, error) {
-	st := new(provider.InstanceState)
+	st := &provider.InstanceState{Workers: -1}
 	var ended *time.Time
 	var execution [16]byte
 	var status int16
 	dest := []any{&st.Part, &st.Row, &st.InstanceID, &st.Name, &st.Version, &status, &st.Execution, &execution, &st.NextSeq,
-		&st.ParentID, &st.CreatedAt, &ended, &st.Parked, &st.Worker}
+		&st.ParentID, &st.CreatedAt, &ended, &st.Parked, &st.Worker, &st.CustomStatus, &st.StatusVersion}
 	if err := scan(append(dest, more(st)...)...); err != nil {
 		return nil, err
 	}
@@ -100,6 +101,9 @@ func (p *Provider) ReadInstances(ctx context.Context, instanceIDs []string, watc
 	read := func(c *call) {
 		for _, id := range instanceIDs {
 			if st := c.state(ctx, id); st != nil {
+				if !watch && st.Status == provider.StatusRunning {
+					c.lookUpWorkers(ctx, st)
+				}
 				states = append(states, *st)
 			}
 		}
@@ -119,7 +123,7 @@ func (p *Provider) ReadInstances(ctx context.Context, instanceIDs []string, watc
 	return states, nil
 }
 
-// watch marks running instances so that their end is notified.
+// watch marks running instances so that their end, and what they set as custom status until then, is notified.
 func (c *call) watch(ctx context.Context, instanceIDs []string) {
 	var refs []provider.Ref
 	for _, id := range instanceIDs {
@@ -206,6 +210,12 @@ func (p *Provider) ListInstances(ctx context.Context, q provider.ListQuery) ([]p
 	}
 	if q.Prefix != "" {
 		filter("starts_with(i.instance_id, $%d)", q.Prefix)
+	}
+	for n := range q.Values {
+		v := &q.Values[n]
+		a = append(a, v.Key, string(v.Data))
+		conditions = append(conditions, fmt.Sprintf(`exists (select from @value v where v.part = i.part and v.iid = i.iid
+			and v.key = $%d and v.found = $%d)`, len(a)-1, len(a)))
 	}
 	limit := q.Limit
 	if limit <= 0 {

@@ -12,16 +12,20 @@ import (
 // Pulse implements provider.Provider.
 func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*provider.PulseReply, error) {
 	reply := new(provider.PulseReply)
-	err := p.write(ctx, "pulse", len(req.Reap)+len(req.Watch), func(c *call) {
-		if reply.Lost = !c.beat(ctx, req); reply.Lost {
+	err := p.write(ctx, "pulse", len(req.Reap)+len(req.Watch)+len(req.Held), func(c *call) {
+		reply.Lost = !c.beat(ctx, req)
+		c.confirm(ctx, req.Held, reply)
+		if reply.Lost {
 			reply.Now = c.clock(ctx)
 			return
 		}
+		c.serve(ctx, req)
 		for _, dead := range req.Reap {
 			c.reap(ctx, dead)
 		}
 		c.releaseDead(ctx)
 		c.fireTimers(ctx, req.Worker)
+		c.sweep(ctx, req.Classes)
 		c.lookAround(ctx, req, reply)
 		for _, id := range req.Watch {
 			if st := c.state(ctx, id); st != nil && st.Status.Terminal() {
@@ -63,10 +67,22 @@ func (c *call) reap(ctx context.Context, dead provider.Beat) {
 	}
 }
 
+// sweep removes what late senders have left for ended instances whose place others have taken: nobody fetches it.
+func (c *call) sweep(ctx context.Context, classes []provider.ClassID) {
+	c.exec(ctx, `with orphan as materialized (
+			select h.part, h.class, h.due, h.ord, h.iid from @hint h
+			where h.part >= 0 and h.class = any($1)
+				and not exists (select from @instance i where i.part = h.part and i.iid = h.iid) for update skip locked),
+		unread as (delete from @inbox m using orphan o where m.part = o.part and m.iid = o.iid)
+		delete from @hint h using orphan o where h.part = o.part and h.class = o.class and h.due = o.due and h.ord = o.ord`,
+		numbers(classes))
+}
+
 // lookAround tells what there is to do, who is silent and when the next timer is due.
 func (c *call) lookAround(ctx context.Context, req *provider.PulseRequest, reply *provider.PulseReply) {
 	c.first(ctx, `select exists (select from @hint h join @instance i on i.part = h.part and i.iid = h.iid
-			where h.part >= 0 and h.class = any($2) and h.due <= statement_timestamp() and coalesce(i.owner, $1) = $1),
+			where h.part >= 0 and h.class = any($2) and h.due <= statement_timestamp() and coalesce(i.owner, $1) = $1
+				and i.status = 0 and i.parked is null),
 		exists (select from @work w where w.part >= 0 and w.class = any($3) and w.owner is null and w.due <= statement_timestamp())`,
 		args{req.Worker, numbers(req.Classes), numbers(req.WorkClasses)}, &reply.OrchestrationsReady, &reply.WorkReady)
 	if req.Sleep && req.Worker != 0 && !reply.OrchestrationsReady && !reply.WorkReady {
@@ -94,25 +110,56 @@ const maxTimers = 500
 func (c *call) fireTimers(ctx context.Context, worker provider.WorkerID) {
 	type timer struct {
 		provider.WorkKey
-		fireAt time.Time
+		fireAt        time.Time
+		unlessStarted bool
 	}
 	var due []timer
-	c.each(ctx, `select part, iid, execution, event, fire_at from @timer where part >= 0 and due <= statement_timestamp()
+	c.each(ctx, `select part, iid, execution, event, fire_at, unless_started from @timer where part >= 0 and due <= statement_timestamp()
 		order by due limit $1 for update skip locked`, args{maxTimers}, func(rows pgx.Rows) error {
 		var t timer
-		err := rows.Scan(&t.Part, &t.Row, &t.Execution, &t.Event, &t.fireAt)
+		err := rows.Scan(&t.Part, &t.Row, &t.Execution, &t.Event, &t.fireAt, &t.unlessStarted)
 		due = append(due, t)
 		return err
 	})
 	for _, t := range due {
 		c.exec(ctx, `delete from @timer where part = $1 and iid = $2 and execution = $3 and event = $4`, t.Part, t.Row, t.Execution, t.Event)
 		i := c.instance(ctx, selectInstance, t.Part, t.Row)
-		if i == nil || !i.running() {
+		if i == nil || !i.running() || t.unlessStarted && !c.waiting(ctx, t.WorkKey) {
 			continue
 		}
 		c.exec(ctx, `insert into @inbox (part, iid, name, kind, execution, event, at) values ($1, $2, '', $3, $4, $5, $6)`,
 			t.Part, t.Row, provider.MessageTimerFired, t.Execution, t.Event, t.fireAt)
 		c.hint(ctx, i, worker)
+	}
+}
+
+// waiting reports whether a work item is there and has not been granted.
+func (c *call) waiting(ctx context.Context, key provider.WorkKey) bool {
+	var found int
+	return c.first(ctx, `select 1 from @work where part = $1 and iid = $2 and execution = $3 and event = $4 and attempt = 0`,
+		args{key.Part, key.Row, key.Execution, key.Event}, &found)
+}
+
+const (
+	selectHeld = `select 1 from @work w where w.part = $1 and w.iid = $2 and w.execution = $3 and w.event = $4 and w.token = $5
+		and coalesce(w.owner, 0) <> 0`
+	lockHeld = selectHeld + ` for update skip locked`
+)
+
+// confirm tells the worker which work items it does not hold any more, and keeps the state of those it holds. Who has locked
+// one is removing it, or else the next pulse brings its state again: nobody is waited for.
+func (c *call) confirm(ctx context.Context, held []provider.HeldWork, reply *provider.PulseReply) {
+	for _, k := range numbered(len(held), func(x, y int) int { return inWorkOrder(held[x].WorkKey, held[y].WorkKey) }) {
+		w := &held[k]
+		var found int
+		key := args{w.Part, w.Row, w.Execution, w.Event, w.Token}
+		switch {
+		case w.State != nil && c.first(ctx, lockHeld, key, &found):
+			c.exec(ctx, `update @work set state = $5 where part = $1 and iid = $2 and execution = $3 and event = $4`,
+				w.Part, w.Row, w.Execution, w.Event, w.State)
+		case !c.first(ctx, selectHeld, key, &found):
+			reply.Gone = append(reply.Gone, w.WorkKey)
+		}
 	}
 }
 

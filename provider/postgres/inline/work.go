@@ -93,7 +93,7 @@ func (c *call) latest(ctx context.Context, i *instance, worker provider.WorkerID
 }
 
 const (
-	selectWork = `select w.part, w.iid, w.execution, w.event, w.class, coalesce(w.token, 0), w.attempt, w.input, i.instance_id
+	selectWork = `select w.part, w.iid, w.execution, w.event, w.class, coalesce(w.token, 0), w.attempt, w.input, w.state, i.instance_id
 		from @work w join @instance i on i.part = w.part and i.iid = w.iid where `
 	selectWorkUnder = selectWork + `w.claim = $2 and w.owner = $1 order by w.due, w.event`
 	lockQueuedWork  = selectWork + `w.part >= 0 and w.class = any($1) and coalesce(w.owner, 0) = 0 and w.due <= statement_timestamp()
@@ -104,7 +104,7 @@ func (c *call) work(ctx context.Context, sql string, a ...any) []provider.WorkIt
 	var items []provider.WorkItem
 	c.each(ctx, sql, a, func(rows pgx.Rows) error {
 		var w provider.WorkItem
-		err := rows.Scan(&w.Part, &w.Row, &w.Execution, &w.Event, &w.Class, &w.Token, &w.Attempt, &w.Input, &w.InstanceID)
+		err := rows.Scan(&w.Part, &w.Row, &w.Execution, &w.Event, &w.Class, &w.Token, &w.Attempt, &w.Input, &w.State, &w.InstanceID)
 		items = append(items, w)
 		return err
 	})
@@ -149,6 +149,9 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 	reply := &provider.AckReply{Results: make([]provider.AckResult, n)}
 	if n == 0 && req.ClaimWork <= 0 {
 		return reply, nil
+	}
+	if req.Worker == 0 && req.ClaimWork > 0 {
+		return nil, sqlstate.GiveUp(op, "a claim needs a worker")
 	}
 	for k := range req.Items {
 		reply.Results[k] = provider.AckResult{Status: provider.Gone, Ref: req.Items[k].Ref}

@@ -49,15 +49,17 @@ create table instance (
   execution int not null default 1,
   next_seq int not null,              -- number of the next event; 1 means that only the start is recorded
   attempt int not null default 0,     -- grants since the last committed turn
+  status_version int not null default 0, -- how often the custom status was set
   parent_execution int,
   parent_event int,
   part smallint not null,
-  status smallint not null default 0, -- 0 running, 1 completed, 2 failed
-  watch boolean not null default false, -- somebody waits for the end: notify it
+  status smallint not null default 0, -- 0 running, 1 completed, 2 failed, 4 cancelled, 5 terminated (3 is of commits only)
+  watch boolean not null default false, -- somebody waits for the end, or for a custom status: notify it
   instance_id text collate "C" not null,
-  parent_id text,
+  parent_id text collate "C",
   waits text[] collate "C",           -- names of external events that are waited for
   parked json,                        -- why it may not be claimed until resumed
+  custom_status json,                 -- what the orchestration says of itself, null until it does
   primary key (part, iid),
   unique (part, instance_id)
 ) with (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0);
@@ -66,6 +68,11 @@ create table instance (
 -- batches of 128 5 %, and no CPU that could be measured. Without it a takeover would read the whole table, ended instances
 -- too, within the pulse that keeps whoever takes over alive.
 create index instance_held on instance (owner, claim) where owner is not null;
+-- For terminations that take the children along. The id alone and not part first: the children of one parent are in all
+-- partitions, and this way a parent costs one look-up instead of one for each partition. Parents never change, and status
+-- changes only at the end, where the owner changes too: turns stay HOT. Who has ended has no entry made anew and those it
+-- had are swept with the rest, so a parent of many is read by what is still running. Instances without a parent pay nothing.
+create index instance_child on instance (parent_id) where parent_id is not null and status = 0;
 
 -- One row per committed turn; append only.
 create table history (
@@ -83,7 +90,8 @@ create table history (
 create table work (
   iid bigint not null,
   due timestamptz not null,
-  owner bigint,
+  owner bigint,                       -- the worker that runs it; null in the queue; -1 when it was handed over: leased, but
+                                      -- to nobody who could lose it, only to whoever has the token
   token bigint,
   claim bigint,                       -- request id of the claim, for items that came from the queue; the token of other
                                       -- leased items whose instance is not held with them
@@ -93,6 +101,7 @@ create table work (
   attempt int not null,
   part smallint not null,
   input json,
+  state json,                         -- what attempts have left for the next one
   primary key (part, iid, execution, event)
 ) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0);
@@ -106,9 +115,9 @@ create table inbox (
   ord bigint not null default nextval('arrival'),
   at timestamptz not null,
   execution int not null,             -- the execution it is meant for, 0 for any
-  event int not null default 0,       -- kind 4: the event that scheduled the timer
+  event int not null default 0,       -- kind 4: the event that scheduled the timer; kind 3: the child, if that was terminated
   part smallint not null,
-  kind smallint not null,             -- 1 external event, 2 activity done, 3 child done, 4 timer fired
+  kind smallint not null,             -- 1 external event, 2 activity done, 3 child done, 4 timer fired, 5 cancel
   name text collate "C" not null,     -- of an external event; '' for all messages of the engine
   message_id text not null default '',
   body json,
@@ -117,6 +126,19 @@ create table inbox (
 -- A turn names the messages it consumed by ord alone. Those of the engine are found in the primary key (name ''), the
 -- few external events here.
 create index inbox_external on inbox (part, iid, ord) where name <> '';
+
+-- What instances have set by key. It outlives their executions and their end. Changed only under the lock of the instance.
+create table value (
+  iid bigint not null,
+  part smallint not null,
+  key text collate "C" not null,
+  data json not null,
+  found text collate "C",             -- data again, if the instance is found by it; a column of its own, so that setting other
+                                      -- values touches no index (HOT)
+  primary key (part, iid, key)
+) with (fillfactor = 90);
+-- Row numbers grow with time over all partitions: read backwards, the instances with a value come newest first.
+create index value_found on value (key, found, iid) where found is not null;
 
 -- "Look at this instance." Whoever makes an instance ready inserts a row of its own, so that no sender waits for
 -- another. A hint is deleted only under the lock of its instance, and only by whoever then reads the inbox.
@@ -137,6 +159,7 @@ create table timer (
   execution int not null,
   event int not null,
   part smallint not null,
+  unless_started boolean not null default false, -- removed instead of fired if the work item of the event has been granted or is gone
   primary key (part, iid, execution, event)
 ) with (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
 create index timer_due on timer (part, due);
@@ -154,7 +177,9 @@ create table worker (
   joined_at timestamptz not null,
   reaped_at timestamptz,
   look_at timestamptz,
-  name text not null
+  name text not null,
+  serves int[],                       -- the classes it has registered
+  beat_lasts interval                 -- for how long a beat shows that it lives; null: until it is reaped or retired
 );
 
 -- Liveness: one row for each live worker. turns and work are the classes it sleeps for, turns_mark and work_mark the
@@ -186,6 +211,9 @@ begin
   alter table history alter events set compression lz4;
   alter table inbox alter body set compression lz4;
   alter table work alter input set compression lz4;
+  alter table work alter state set compression lz4;
+  alter table instance alter custom_status set compression lz4;
+  alter table value alter data set compression lz4;
 exception when feature_not_supported or invalid_parameter_value then null;
 end $$;
 
@@ -193,8 +221,8 @@ end $$;
 -- moment the planner finds a walk through a whole index as cheap as a look-up by key, and the plan would still be used
 -- when a backlog has built up. These rows, in a partition that does not exist, make every table look big enough at all
 -- times. No function or view ever reads them.
-insert into instance (part, iid, instance_id, class, status, execution_id, next_seq, created_at, ended_at)
-select -1, -g, 'ballast ' || g, -g, 1, '00000000-0000-0000-0000-000000000000', 1, 'epoch', 'epoch'
+insert into instance (part, iid, instance_id, class, status, execution_id, next_seq, created_at, ended_at, parent_id)
+select -1, -g, 'ballast ' || g, -g, g % 2, '00000000-0000-0000-0000-000000000000', 1, 'epoch', 'epoch', 'ballast of ' || g
   from generate_series(1, 2000) g;
 insert into history (part, iid, execution, seq, count, token, events)
 select -1, -g, 1, 0, 1, 0, '[]' from generate_series(1, 2000) g;
@@ -206,7 +234,8 @@ insert into hint (part, class, due, ord, iid)
 select -1, -g, 'infinity', -g, -g from generate_series(1, 2000) g;
 insert into timer (part, iid, execution, event, fire_at, due)
 select -1, -g, 1, 1, 'infinity', 'infinity' from generate_series(1, 2000) g;
-analyze instance, history, work, inbox, hint, timer;
+insert into value (part, iid, key, data, found) select -1, -g, 'ballast ' || g, '0', '0' from generate_series(1, 2000) g;
+analyze instance, history, work, inbox, hint, timer, value;
 
 -- What the functions return: one fixed rowset for all calls.
 --   kind 0  first row of most calls: at the clock; statuses and refs (row numbers) answer the items in order
@@ -214,13 +243,17 @@ analyze instance, history, work, inbox, hint, timer;
 --   kind 3  a granted instance: flags 1 held before, 2 history omitted; n1 execution, n2 next event, n3 class,
 --           n4 attempt, num token, name instance id, id execution id
 --   kind 4  a turn: n1 first event, n2 count, num token, body events
---   kind 5  a work item: n1 execution, n2 event, n3 class, n4 attempt, num token, at due, name instance id, body input
---   kind 6  the state of an instance: name instance id, body as states_v1 writes it
+--   kind 5  a work item: n1 execution, n2 event, n3 class, n4 attempt, num token, at due, name instance id, id state, body input
+--   kind 6  the state of an instance: name instance id, body as states_v1 writes it. With flags 1 also n1 how many live workers
+--           serve its class; id the classes of its queued work that none does, a JSON array of [name, version, tag], or null
 --   kind 7  a stale worker: num beat, refs its id
 --   kind 8  the earliest timer: at
 --   kind 9  low water: flags 1 instances, 2 work, 3 timers; at the clock; num the transaction, name its snapshot; refs, for
 --           each class, the due time of the first live row in microseconds since 1970, null if there is none
 --   kind 10 others are just writing: look again in a moment
+--   kind 11 a work item that the caller holds no more: n1 execution, n2 event
+--   kind 12 a value of an instance: name key, body data, flags 2 if it is searchable; or only that there is the instance, with
+--           flags 1
 create type reply as (
   kind smallint, flags smallint, part smallint, iid bigint, n1 int, n2 int, n3 int, n4 int, num bigint,
   at timestamptz, name text, id text, body json, statuses smallint[], refs bigint[]);
@@ -238,13 +271,16 @@ create type low_water as (
 create type effects as (
   w_item int[], w_event int[], w_class int[], w_lease boolean[], w_input json[],   -- new work
   x_item int[], x_event int[],                                                     -- cancelled work
-  t_item int[], t_event int[], t_fire_at timestamptz[],                            -- new timers
+  t_item int[], t_event int[], t_fire_at timestamptz[], t_unless_started boolean[], -- new timers
   y_item int[], y_event int[],                                                     -- cancelled timers
   c_item int[], c_part smallint[], c_id text[], c_execution_id uuid[], c_class int[], c_watch boolean[],
   c_lease boolean[], c_parent_id text[], c_parent_execution int[], c_parent_event int[],
   c_events json[], c_exists json[],                                                -- children
   m_item int[], m_part smallint[], m_target text[], m_kind smallint[], m_execution int[], m_name text[],
   m_id text[], m_body json[], m_take boolean[],                                    -- messages
+  s_item int[], s_status json[],                                                   -- custom statuses
+  v_item int[], v_key text[], v_data json[], v_searchable boolean[],               -- values; null data removes one. A
+                                                                                   -- negative item: of that child
   serves int[]);                                                                   -- classes the caller can run
 
 -- What a step of a call leaves for its end: the answers to messages, the instances it granted, and whom to notify.

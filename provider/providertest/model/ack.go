@@ -13,7 +13,7 @@ type commit struct {
 	s      *Store
 	worker provider.WorkerID
 	serves []provider.ClassID
-	own    []*instance // instances of the items
+	own    []*instance // instances of the items, those of refused ones too
 	items  []committed
 	takes  []take
 }
@@ -48,17 +48,25 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 		}
 		seen[it.Ref] = true
 	}
+	if req.Worker == 0 && req.ClaimWork > 0 && !p.s.broken(ClaimsForNobody) {
+		return nil, errNobodyClaims(op)
+	}
 	s, err := p.enter(ctx, op, texts...)
 	if err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	for i := range req.Items {
+		if err := s.checkValues(op, req.Items[i].Commit.CheckValues()); err != nil {
+			return nil, err
+		}
+	}
 	c := s.newCommit(req.Worker, req.Serves)
 	reply := &provider.AckReply{Results: make([]provider.AckResult, len(req.Items)), Now: s.now()}
 	verdicts := make([]verdict, len(req.Items))
 	for n := range req.Items {
 		verdicts[n] = s.judge(req.Worker, &req.Items[n])
-		if verdicts[n] != fenced {
+		if verdicts[n] != fenced || !s.broken(TakeGrantsFenced) {
 			c.own = append(c.own, s.instances[req.Items[n].Ref])
 		}
 	}
@@ -80,6 +88,9 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 			reply.Results[n].Status = provider.Fenced
 			if i != nil && s.broken(FencedMessagesSent) {
 				c.messages(&it.Commit)
+			}
+			if i != nil && s.broken(FencedPublishes) {
+				s.publish(i, &it.Commit)
 			}
 			if i != nil && s.broken(FencedConsumes) {
 				i.consume(it.Consumed)
@@ -130,12 +141,13 @@ func (s *Store) judge(w provider.WorkerID, it *provider.AckItem) verdict {
 	known := i.token == it.Token || s.broken(TokenUnchecked)
 	seq := i.nextSeq == it.Seq || s.broken(SeqUnchecked)
 	execution := i.execution == it.Execution || s.broken(ExecutionUnchecked)
-	if i.status.Terminal() || !held || !known || !seq || !execution {
+	ended := i.status.Terminal() && !(i.status == provider.StatusTerminated && s.broken(TerminateKeepsHolder))
+	if ended || !held || !known || !seq || !execution {
 		return fenced
 	}
 	for _, f := range it.Finished {
 		k := s.work[provider.WorkKey{Ref: i.Ref, Execution: i.execution, Event: f.Event}]
-		if (k == nil || k.owner == 0 || k.token != f.Token) && !s.broken(FinishedUnchecked) {
+		if (k == nil || !k.leased() || k.token != f.Token) && !s.broken(FinishedUnchecked) {
 			return fenced
 		}
 	}
@@ -179,8 +191,9 @@ func (c *commit) apply(n int, i *instance, t *provider.Commit, finished []provid
 		}
 	}
 	c.schedule(i, execution, t)
+	s.publish(i, t)
 	switch {
-	case t.Status.Terminal():
+	case t.Status.Terminal() && !(t.Status == provider.StatusCancelled && s.broken(CancelledGoesOn)):
 		i.status, i.ended = t.Status, s.now()
 		s.notify(0, provider.Notification{Kind: provider.NotifyDone, InstanceID: i.id})
 	case t.Status == provider.StatusContinuedAsNew:
@@ -205,13 +218,14 @@ func (c *commit) schedule(i *instance, execution int32, t *provider.Commit) {
 	}
 	for _, ev := range t.CancelWork {
 		if k := s.work[provider.WorkKey{Ref: i.Ref, Execution: execution, Event: ev}]; k != nil {
-			if !s.broken(CancelWorkIgnored) && (k.owner == 0 || !s.broken(CancelLeasedIgnored)) {
+			spared := k.leased() && s.broken(CancelLeasedIgnored) || k.handed && s.broken(CancelSparesHandedOver)
+			if !s.broken(CancelWorkIgnored) && !spared {
 				delete(s.work, k.WorkKey)
 			}
 		}
 	}
 	for _, nt := range t.Timers {
-		s.timers[timerKey{i.Ref, execution, nt.Event}] = nt.FireAt.UTC().Truncate(1000)
+		s.timers[timerKey{i.Ref, execution, nt.Event}] = timer{nt.FireAt.UTC().Truncate(1000), nt.UnlessStarted}
 	}
 	for _, ev := range t.CancelTimers {
 		if !s.broken(CancelTimerIgnored) {
@@ -244,6 +258,7 @@ func (c *commit) children(parent *instance, execution int32, t *provider.Commit)
 		ch := &t.Children[n]
 		if i, taken := s.ids[ch.InstanceID]; taken {
 			other := i.firstID != ch.ExecutionID || s.broken(ChildOfSameIDConflicts)
+			other = other && !(ch.Parent == nil && s.broken(DetachedConflictSwallowed))
 			if other && ch.ExistsBody != nil && !s.broken(ChildConflictSwallowed) {
 				s.deliver(parent, provider.Message{Kind: provider.MessageChildDone, Execution: execution,
 					ID: ch.ExecutionID.String(), Body: slices.Clone(ch.ExistsBody)})
@@ -251,6 +266,9 @@ func (c *commit) children(parent *instance, execution int32, t *provider.Commit)
 			continue
 		}
 		i := s.create(ch)
+		if ch.Parent == nil && s.broken(DetachedLinked) {
+			i.parent = provider.Parent{InstanceID: parent.id, Execution: execution}
+		}
 		i.addTurn(provider.Turn{Count: 1, Events: slices.Clone(ch.Events)}, 0)
 		if ch.Lease && !s.broken(ChildLeaseIgnored) {
 			s.lease(i, c.worker, t.Request)

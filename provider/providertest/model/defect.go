@@ -180,3 +180,107 @@ const (
 	TextUnchecked              Defect = "text-unchecked"                // any text is accepted
 	NeverNotifies              Defect = "never-notifies"                // nobody is notified of anything
 )
+
+// Ends and suspensions from outside.
+const (
+	CancelledGoesOn              Defect = "cancelled-goes-on"              // a commit with the status cancelled does not end the instance
+	TerminateSparesHeld          Defect = "terminate-spares-held"          // held instances are not terminated
+	TerminateKeepsHolder         Defect = "terminate-keeps-holder"         // whoever holds a terminated instance goes on
+	TerminateWritesNothing       Defect = "terminate-writes-nothing"       // a termination leaves no turn
+	TerminateKeepsWork           Defect = "terminate-keeps-work"           // work of terminated instances stays
+	TerminateKeepsTimers         Defect = "terminate-keeps-timers"         // timers of terminated instances stay
+	TerminatesAgain              Defect = "terminates-again"               // an ended instance is terminated
+	TerminateAllOrNothing        Defect = "terminate-all-or-nothing"       // an unknown instance stops the call
+	TerminateTellsNobody         Defect = "terminate-tells-nobody"         // the parent of a terminated instance hears nothing
+	TerminateNamesNoEvent        Defect = "terminate-names-no-event"       // the parent does not hear which child was terminated
+	TerminateNamesLastID         Defect = "terminate-names-last-id"        // the parent hears the id of the last execution
+	TerminateUnnotified          Defect = "terminate-unnotified"           // watchers do not hear of terminations
+	TerminateHolderUntold        Defect = "terminate-holder-untold"        // holders do not hear of terminations
+	TerminateSparesChildren      Defect = "terminate-spares-children"      // children are never terminated with their parent
+	TerminateSparesGrandchildren Defect = "terminate-spares-grandchildren" // only the children themselves are terminated
+	TerminateTakesChildren       Defect = "terminate-takes-children"       // children are always terminated with their parent
+	SuspendSparesHolder          Defect = "suspend-spares-holder"          // whoever holds a suspended instance goes on
+	SuspendReleasesWork          Defect = "suspend-releases-work"          // suspending takes work items from who runs them
+	SuspendReplacesReason        Defect = "suspend-replaces-reason"        // suspending a parked instance changes the reason
+	SuspendEndedApplied          Defect = "suspend-ended-applied"          // ended instances are said to be suspended
+)
+
+// State, hand-over and timers of work.
+const (
+	CancelNeedsWait           Defect = "cancel-needs-wait"             // a request to cancel is never read
+	AbandonedStateLost        Defect = "abandoned-state-lost"          // the state given with an abandoned item is lost
+	AbandonClearsState        Defect = "abandon-clears-state"          // abandoning without a state removes the one there is
+	HandedOverQueued          Defect = "handed-over-queued"            // an item that is handed over is granted
+	HandedOverFetchedAgain    Defect = "handed-over-fetched-again"     // a repeated fetch returns an item that was handed over
+	HandedOverReaped          Defect = "handed-over-reaped"            // an item that is handed over goes with its worker
+	HandedOverAbandoned       Defect = "handed-over-abandoned"         // an item that is handed over can be abandoned
+	HandedOverNeedsWorker     Defect = "handed-over-needs-worker"      // a client cannot record the result of an item
+	CancelSparesHandedOver    Defect = "cancel-spares-handed-over"     // an item that is handed over cannot be cancelled
+	HandedOverGone            Defect = "handed-over-gone"              // an item that is handed over is reported gone
+	PulseStateLost            Defect = "pulse-state-lost"              // the state given with a pulse is lost
+	PulseStateUnchecked       Defect = "pulse-state-unchecked"         // anybody can replace the state of an item
+	GoneNever                 Defect = "gone-never"                    // a pulse never reports work gone
+	GoneAlways                Defect = "gone-always"                   // a pulse reports all work gone
+	UnlessStartedIgnored      Defect = "unless-started-ignored"        // a timer fires though its work item was granted
+	UnlessStartedFiresForGone Defect = "unless-started-fires-for-gone" // a timer fires though its work item is no more
+	UnlessStartedNeverFires   Defect = "unless-started-never-fires"    // a timer does not fire though its work item waits
+)
+
+// Detached children, replacing and signalling starts, custom status and values.
+const (
+	DetachedLinked             Defect = "detached-linked"               // a detached child has a parent
+	DetachedConflictSwallowed  Defect = "detached-conflict-swallowed"   // nobody hears that a detached child's id is taken
+	ReplacesRunning            Defect = "replaces-running"              // a start replaces a running instance
+	ReplaceKeepsValues         Defect = "replace-keeps-values"          // the values of a replaced instance stay
+	ReplaceKeepsStatus         Defect = "replace-keeps-status"          // the custom status of a replaced instance stays
+	RepeatedReplaceReplaces    Defect = "repeated-replace-replaces"     // a repeated start replaces what it has started
+	StartMessagesLost          Defect = "start-messages-lost"           // the messages of a start are lost
+	EagerStartMessagesLost     Defect = "eager-start-messages-lost"     // the messages of an eager start are lost
+	ExistsDeliversMessages     Defect = "exists-delivers-messages"      // the messages of a refused start are delivered
+	RepeatedStartDeliversAgain Defect = "repeated-start-delivers-again" // a repeated start delivers its messages again
+	StatusVersionStands        Defect = "status-version-stands"         // custom statuses are not counted
+	StatusForgotten            Defect = "status-forgotten"              // a commit without a custom status removes it
+	NextDropsStatus            Defect = "next-drops-status"             // continue-as-new removes the custom status
+	ListOmitsStatus            Defect = "list-omits-status"             // lists show no custom status
+	StatusUnnotified           Defect = "status-unnotified"             // watchers do not hear of custom statuses
+	WatchEndsWithStatus        Defect = "watch-ends-with-status"        // watchers hear of one custom status only
+	FencedPublishes            Defect = "fenced-publishes"              // custom status and values of a fenced item are set
+	ValuesReplaced             Defect = "values-replaced"               // values that a commit does not name are removed
+	ValueNotRemoved            Defect = "value-not-removed"             // values cannot be removed
+	NextDropsValues            Defect = "next-drops-values"             // continue-as-new removes values
+	EndDropsValues             Defect = "end-drops-values"              // the end of an instance removes values
+	UnknownHasValues           Defect = "unknown-has-values"            // values of unknown instances are found
+	ValueKeysIgnored           Defect = "value-keys-ignored"            // all values are read, whatever was asked for
+	ValuesUnsorted             Defect = "values-unsorted"               // values are not sorted by key
+	StartValuesLost            Defect = "start-values-lost"             // the values that an instance begins with are lost
+	ChildValuesLost            Defect = "child-values-lost"             // the values that a child begins with are lost
+	SearchableForGood          Defect = "searchable-for-good"           // a value that was searchable stays so
+	SearchableUnbounded        Defect = "searchable-unbounded"          // searchable values of any size are taken
+	ListValuesIgnored          Defect = "list-values-ignored"           // lists do not look at values
+	SearchIgnoresData          Defect = "search-ignores-data"           // lists look at keys only
+	SearchFindsAll             Defect = "search-finds-all"              // lists find values that are not searchable
+	SearchByFirstOnly          Defect = "search-by-first-only"          // lists look at one value only
+	SearchesRunning            Defect = "searches-running"              // lists by value do not find what has ended
+)
+
+// Calls of several items, and of nobody.
+const (
+	TakeGrantsFenced        Defect = "take-grants-fenced"        // a sender is granted the instance of a fenced item of its call
+	TerminateReachesThrough Defect = "terminate-reaches-through" // children are found through instances that have ended before
+	AdoptsOrphans           Defect = "adopts-orphans"            // an instance is parent to what an earlier one of that id has started
+	ClaimsForNobody         Defect = "claims-for-nobody"         // work is leased to worker 0
+)
+
+// Who serves what.
+const (
+	ServesAccumulate      Defect = "serves-accumulate"        // what a worker serves is only ever added to
+	ServesForgotten       Defect = "serves-forgotten"         // a pulse that does not say what the worker serves removes it
+	EmptyServesIgnored    Defect = "empty-serves-ignored"     // a worker cannot say that it serves nothing
+	BeatLastsIgnored      Defect = "beat-lasts-ignored"       // silent workers are counted
+	DeadServe             Defect = "dead-serve"               // reaped and retired workers are counted
+	WorkersAlwaysLookedUp Defect = "workers-always-looked-up" // reads of those who wait look up workers
+	UnservedCountsLeased  Defect = "unserved-counts-leased"   // work that is leased counts as queued
+	UnservedOmitsDelayed  Defect = "unserved-omits-delayed"   // work that is delayed does not count as queued
+	UnservedRepeats       Defect = "unserved-repeats"         // a class is named for each of its items
+	UnservedUnbounded     Defect = "unserved-unbounded"       // all classes are named
+)

@@ -36,8 +36,9 @@ type Store struct {
 	instances map[provider.Ref]*instance
 	ids       map[string]*instance
 	work      map[provider.WorkKey]*work
-	timers    map[timerKey]time.Time
+	timers    map[timerKey]timer
 	workers   map[provider.WorkerID]*worker
+	serving   map[provider.WorkerID]served
 	listeners map[*listener]bool
 	rows      int64 // instance rows so far
 	order     int64 // messages and work items so far
@@ -59,7 +60,11 @@ type instance struct {
 	attempt     int32
 	waits       []string
 	parked      []byte
-	parent      string
+	parent      provider.Parent // without an instance id: none
+	custom      []byte          // status set by the instance
+	customs     int64           // how often it was set
+	values      map[string]provider.Value
+	watched     bool
 	created     time.Time
 	ended       time.Time
 	readyAt     time.Time      // not granted before
@@ -83,14 +88,25 @@ type work struct {
 	input   []byte
 	due     time.Time
 	order   int64
-	owner   provider.WorkerID // zero: queued
+	owner   provider.WorkerID // zero: queued, unless handed over
+	handed  bool              // leased under the token, by no worker
 	token   provider.Token
 	attempt int32
+	state   []byte
 }
+
+// leased reports whether the item is in no queue.
+func (k *work) leased() bool { return k.owner != 0 || k.handed }
 
 type timerKey struct {
 	provider.Ref
 	execution, event int32
+}
+
+// timer is when a timer fires, and whether only an unstarted work item of its event lets it.
+type timer struct {
+	at            time.Time
+	unlessStarted bool
 }
 
 type worker struct {
@@ -111,8 +127,9 @@ func New(o Options) *Store {
 		instances: map[provider.Ref]*instance{},
 		ids:       map[string]*instance{},
 		work:      map[provider.WorkKey]*work{},
-		timers:    map[timerKey]time.Time{},
+		timers:    map[timerKey]timer{},
 		workers:   map[provider.WorkerID]*worker{},
+		serving:   map[provider.WorkerID]served{},
 		listeners: map[*listener]bool{},
 	}
 }
@@ -212,7 +229,8 @@ func (s *Store) usable(i *instance) []provider.Message {
 		if m.Kind == provider.MessageExternalEvent && !slices.Contains(i.waits, m.Name) && !s.broken(WaitsIgnored) {
 			continue
 		}
-		if m.Kind != provider.MessageExternalEvent && s.broken(EngineMessagesWait) && len(i.waits) > 0 {
+		engine := m.Kind != provider.MessageExternalEvent
+		if engine && s.broken(EngineMessagesWait) && len(i.waits) > 0 || m.Kind == provider.MessageCancel && s.broken(CancelNeedsWait) {
 			continue
 		}
 		if perName[m.Name]++; perName[m.Name] <= provider.MaxMessages || s.broken(MaxMessagesIgnored) {

@@ -3,6 +3,7 @@ package model
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,7 +21,12 @@ func (p *Provider) ReadInstances(ctx context.Context, instanceIDs []string, watc
 	var states []provider.InstanceState
 	for _, id := range instanceIDs {
 		if i := s.ids[id]; i != nil {
-			states = append(states, s.state(i, true))
+			i.watched = i.watched || watch
+			st := s.state(i, true)
+			if (!watch || s.broken(WorkersAlwaysLookedUp)) && !i.status.Terminal() {
+				s.lookUpWorkers(&st, i)
+			}
+			states = append(states, st)
 		}
 	}
 	return states, nil
@@ -30,9 +36,9 @@ func (p *Provider) ReadInstances(ctx context.Context, instanceIDs []string, watc
 func (s *Store) state(i *instance, lastTurn bool) provider.InstanceState {
 	class := s.classes[i.class-1]
 	st := provider.InstanceState{Ref: i.Ref, InstanceID: i.id, Name: class.Name, Version: class.Version,
-		Status: i.status, Execution: i.execution, ExecutionID: i.executionID, NextSeq: i.nextSeq, ParentID: i.parent,
+		Status: i.status, Execution: i.execution, ExecutionID: i.executionID, NextSeq: i.nextSeq, ParentID: i.parent.InstanceID,
 		CreatedAt: i.created, EndedAt: i.ended, Parked: slices.Clone(i.parked), Worker: i.owner,
-		Cursor: fmt.Sprintf("%019d", i.Row)}
+		CustomStatus: slices.Clone(i.custom), StatusVersion: i.customs, Workers: -1, Cursor: fmt.Sprintf("%019d", i.Row)}
 	if lastTurn {
 		turns := turnsOf(i.current(), 0)
 		st.LastTurn = turns[len(turns)-1]
@@ -78,11 +84,18 @@ func (p *Provider) ReadHistory(ctx context.Context, q provider.HistoryQuery) ([]
 
 // ListInstances implements provider.Provider.
 func (p *Provider) ListInstances(ctx context.Context, q provider.ListQuery) ([]provider.InstanceState, error) {
-	s, err := p.enter(ctx, "list_instances", q.Name, q.Prefix)
+	texts := []string{q.Name, q.Prefix}
+	for _, v := range q.Values {
+		texts = append(texts, v.Key)
+	}
+	s, err := p.enter(ctx, "list_instances", texts...)
 	if err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	if len(q.Before) != 0 && len(q.Before) != 19 {
+		return nil, &provider.Error{Op: "list_instances", Retry: provider.GiveUp, Err: errors.New("not a cursor of a listing")}
+	}
 	limit := min(cmp.Or(q.Limit, 100), 1000)
 	all := s.sortedInstances()
 	if !s.broken(ListOldestFirst) {
@@ -91,13 +104,16 @@ func (p *Provider) ListInstances(ctx context.Context, q provider.ListQuery) ([]p
 	var states []provider.InstanceState
 	for _, i := range all {
 		st := s.state(i, false)
+		if s.broken(ListOmitsStatus) {
+			st.CustomStatus, st.StatusVersion = nil, 0
+		}
 		prefix := strings.HasPrefix(st.InstanceID, q.Prefix) || s.broken(PrefixIsPattern) && like(st.InstanceID, q.Prefix)
 		switch {
 		case q.Before != "" && st.Cursor >= q.Before:
 		case q.Status != nil && st.Status != *q.Status && !s.broken(ListStatusIgnored):
 		case q.ParkedOnly && st.Parked == nil && !s.broken(ListParkedIgnored):
 		case q.Name != "" && st.Name != q.Name && !s.broken(ListNameIgnored):
-		case !prefix:
+		case !prefix, !i.has(s, q.Values):
 		case len(states) == limit && !s.broken(ListLimitIgnored):
 		default:
 			states = append(states, st)

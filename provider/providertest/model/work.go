@@ -3,6 +3,7 @@ package model
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -88,21 +89,22 @@ func (s *Store) claimWork(w provider.WorkerID, request provider.Token, most int,
 	var items []provider.WorkItem
 	give := func(k *work) {
 		items = append(items, provider.WorkItem{WorkKey: k.WorkKey, InstanceID: s.instances[k.Ref].id, Class: k.class,
-			Input: slices.Clone(k.input), Token: k.token, Attempt: k.attempt})
+			Input: slices.Clone(k.input), State: slices.Clone(k.state), Token: k.token, Attempt: k.attempt})
 	}
 	for _, k := range all {
-		if k.owner == w && k.token == request && !s.broken(RepeatedWorkFetchGrantsAnew) {
+		mine := k.owner == w || k.handed && s.broken(HandedOverFetchedAgain)
+		if mine && k.token == request && !s.broken(RepeatedWorkFetchGrantsAnew) {
 			give(k)
 		}
 	}
 	for _, k := range all {
 		full := len(items) >= most && !s.broken(WorkMaxIgnored)
-		queued := k.owner == 0 || s.broken(WorkDeliveredTwice)
+		queued := !k.leased() || k.handed && s.broken(HandedOverQueued) || s.broken(WorkDeliveredTwice)
 		served := s.serves(classes, k.class) || s.broken(WorkClassesIgnored)
 		if full || !queued || !served || (k.due.After(s.now()) && !s.broken(WorkDelayIgnored)) {
 			continue
 		}
-		k.owner, k.token = w, request
+		k.owner, k.handed, k.token = w, false, request
 		if !s.broken(WorkAttemptNotCounted) {
 			k.attempt++
 		}
@@ -111,9 +113,18 @@ func (s *Store) claimWork(w provider.WorkerID, request provider.Token, most int,
 	return items
 }
 
+// errNobodyClaims is the error of a claim without a worker.
+func errNobodyClaims(op string) error {
+	return &provider.Error{Op: op, Retry: provider.GiveUp, Err: errors.New("a claim of work needs a worker")}
+}
+
 // AckWorkItems implements provider.Provider.
 func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkRequest) (*provider.AckReply, error) {
-	s, err := p.enter(ctx, "ack_work_items")
+	const op = "ack_work_items"
+	if req.Worker == 0 && req.ClaimWork > 0 && !p.s.broken(ClaimsForNobody) {
+		return nil, errNobodyClaims(op)
+	}
+	s, err := p.enter(ctx, op)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +148,7 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 		case status == provider.Gone && granted:
 			reply.Results[n].Status = provider.Applied
 			grants = append(grants, n)
-		case status == provider.Applied && it.Take && serves && s.mayTake(i):
+		case status == provider.Applied && it.Take && req.Worker != 0 && serves && s.mayTake(i):
 			s.lease(i, req.Worker, it.Request)
 			grants = append(grants, n)
 		}
@@ -160,7 +171,8 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 // finishWork records the result of one work item.
 func (s *Store) finishWork(w provider.WorkerID, it *provider.AckWorkItem) provider.ItemStatus {
 	k, i := s.work[it.WorkKey], s.instances[it.Ref]
-	if k == nil || !s.heldUnder(k, it.Token) {
+	stranger := k != nil && k.handed && w == 0 && s.broken(HandedOverNeedsWorker)
+	if k == nil || !s.heldUnder(k, it.Token) || stranger {
 		return provider.Gone
 	}
 	if !s.broken(FinishedWorkKept) {
@@ -179,13 +191,13 @@ func (s *Store) finishWork(w provider.WorkerID, it *provider.AckWorkItem) provid
 
 // heldUnder reports whether a work item is leased under the token.
 func (s *Store) heldUnder(k *work, token provider.Token) bool {
-	held := k.owner != 0 || s.broken(ReleasedWorkTokenAccepted)
+	held := k.leased() || s.broken(ReleasedWorkTokenAccepted)
 	return held && k.token == token || s.broken(WorkTokenUnchecked)
 }
 
 // releaseWork puts a work item back into the queue.
 func (s *Store) releaseWork(k *work, due time.Time) {
-	k.owner, k.due = 0, due
+	k.owner, k.handed, k.due = 0, false, due
 	s.notify(0, provider.Notification{Kind: provider.NotifyWork})
 	if !s.broken(WorkTokenKeptOnRelease) {
 		k.token = provider.NewToken()

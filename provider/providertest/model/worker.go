@@ -33,15 +33,31 @@ func (p *Provider) AbandonItems(ctx context.Context, req *provider.AbandonReques
 	}
 	for _, a := range req.Work {
 		k := s.work[a.WorkKey]
-		if k == nil || ((k.owner == 0 || k.token != a.Token) && !s.broken(AbandonTokenUnchecked)) {
+		free := k != nil && k.owner == 0 && !(k.handed && s.broken(HandedOverAbandoned))
+		if k == nil || ((free || k.token != a.Token) && !s.broken(AbandonTokenUnchecked)) {
 			continue
 		}
-		s.releaseWork(k, s.now().Add(a.Delay))
-		if a.UndoAttempt && k.attempt > 0 && !s.broken(UndoAttemptIgnored) {
-			k.attempt--
-		}
+		s.abandonWork(k, &a)
 	}
 	return nil
+}
+
+// abandonWork gives one work item back, or hands it over.
+func (s *Store) abandonWork(k *work, a *provider.AbandonedWork) {
+	if a.State != nil && !s.broken(AbandonedStateLost) || s.broken(AbandonClearsState) {
+		k.state = slices.Clone(a.State)
+	}
+	if a.HandOver {
+		k.handed = true
+		if !s.broken(HandedOverReaped) {
+			k.owner = 0
+		}
+		return
+	}
+	s.releaseWork(k, s.now().Add(a.Delay))
+	if a.UndoAttempt && k.attempt > 0 && !s.broken(UndoAttemptIgnored) {
+		k.attempt--
+	}
 }
 
 // ResumeInstances implements provider.Provider.
@@ -97,7 +113,23 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 		}
 	}
 	s.lookAround(req, r)
+	s.heldWork(req, r)
 	return r, nil
+}
+
+// heldWork keeps the states of the work a worker runs and tells it what of that is gone.
+func (s *Store) heldWork(req *provider.PulseRequest, r *provider.PulseReply) {
+	for _, h := range req.Held {
+		k := s.work[h.WorkKey]
+		held := k != nil && k.leased() && k.token == h.Token
+		if k != nil && h.State != nil && (held && !s.broken(PulseStateLost) || s.broken(PulseStateUnchecked)) {
+			k.state = slices.Clone(h.State)
+		}
+		held = held && !(k.handed && s.broken(HandedOverGone)) || s.broken(GoneNever)
+		if !held || s.broken(GoneAlways) {
+			r.Gone = append(r.Gone, h.WorkKey)
+		}
+	}
 }
 
 // beat notes that the worker lives and reports whether it is lost.
@@ -114,6 +146,7 @@ func (s *Store) beat(req *provider.PulseRequest) (lost bool) {
 		s.workers[req.Worker] = w
 	}
 	w.at = s.now()
+	s.serve(req)
 	if !s.broken(BeatStandsStill) {
 		w.beat++
 	}
@@ -123,6 +156,9 @@ func (s *Store) beat(req *provider.PulseRequest) (lost bool) {
 // forget releases all that a worker holds.
 func (s *Store) forget(id provider.WorkerID) {
 	delete(s.workers, id)
+	if !s.broken(DeadServe) {
+		delete(s.serving, id)
+	}
 	for _, i := range s.instances {
 		if (i.owner == id || s.broken(ReapTouchesAll)) && i.owner != 0 {
 			s.release(i, s.now())
@@ -168,7 +204,7 @@ func (s *Store) lookAround(req *provider.PulseRequest, r *provider.PulseReply) {
 		r.OrchestrationsReady = r.OrchestrationsReady || s.ready(i) || news
 	}
 	for _, k := range s.work {
-		if k.owner == 0 && s.serves(req.WorkClasses, k.class) && !k.due.After(s.now()) {
+		if !k.leased() && s.serves(req.WorkClasses, k.class) && !k.due.After(s.now()) {
 			r.WorkReady = true
 		}
 	}
@@ -178,9 +214,9 @@ func (s *Store) lookAround(req *provider.PulseRequest, r *provider.PulseReply) {
 	if s.broken(ReadyNever) {
 		r.OrchestrationsReady, r.WorkReady = false, false
 	}
-	for _, at := range s.timers {
-		if r.NextTimer.IsZero() || at.Before(r.NextTimer) != s.broken(NextTimerLatest) {
-			r.NextTimer = at
+	for _, t := range s.timers {
+		if r.NextTimer.IsZero() || t.at.Before(r.NextTimer) != s.broken(NextTimerLatest) {
+			r.NextTimer = t.at
 		}
 	}
 	for _, id := range req.Watch {
@@ -196,20 +232,21 @@ const timersPerCall = 500
 // fireTimers moves due timers into the inboxes.
 func (s *Store) fireTimers() {
 	var due []timerKey
-	for k, at := range s.timers {
-		if !at.After(s.now()) || s.broken(TimerEarly) {
+	for k, t := range s.timers {
+		if !t.at.After(s.now()) || s.broken(TimerEarly) {
 			due = append(due, k)
 		}
 	}
-	slices.SortFunc(due, func(a, b timerKey) int { return s.timers[a].Compare(s.timers[b]) })
+	slices.SortFunc(due, func(a, b timerKey) int { return s.timers[a].at.Compare(s.timers[b].at) })
 	lost := due[min(len(due), timersPerCall):]
 	for _, k := range due[:min(len(due), timersPerCall)] {
-		if i := s.instances[k.Ref]; !i.status.Terminal() || s.broken(EndedGranted) {
+		t := s.timers[k]
+		if i := s.instances[k.Ref]; (!i.status.Terminal() || s.broken(EndedGranted)) && s.fires(k, t) {
 			s.deliver(i, provider.Message{Kind: provider.MessageTimerFired, Execution: k.execution, Event: k.event,
-				ID: "", At: s.timers[k]})
+				ID: "", At: t.at})
 		}
-		if s.broken(TimerFiresTwice) && s.timers[k].Before(s.now().Add(-time.Millisecond)) {
-			s.timers[k] = s.now()
+		if s.broken(TimerFiresTwice) && t.at.Before(s.now().Add(-time.Millisecond)) {
+			s.timers[k] = timer{at: s.now()}
 			continue
 		}
 		delete(s.timers, k)
@@ -219,6 +256,18 @@ func (s *Store) fireTimers() {
 			delete(s.timers, k)
 		}
 	}
+}
+
+// fires reports whether a due timer fires or is only removed.
+func (s *Store) fires(k timerKey, t timer) bool {
+	if !t.unlessStarted || s.broken(UnlessStartedIgnored) {
+		return true
+	}
+	w := s.work[provider.WorkKey{Ref: k.Ref, Execution: k.execution, Event: k.event}]
+	if w == nil {
+		return s.broken(UnlessStartedFiresForGone)
+	}
+	return w.attempt == 0 && !s.broken(UnlessStartedNeverFires)
 }
 
 // RetireWorker implements provider.Provider.

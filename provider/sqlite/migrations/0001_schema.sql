@@ -16,7 +16,7 @@ CREATE TABLE instance (
   id               INTEGER PRIMARY KEY,
   instance_id      TEXT NOT NULL UNIQUE,
   class            INTEGER NOT NULL,
-  status           INTEGER NOT NULL,  -- 0 running, 1 completed, 2 failed
+  status           INTEGER NOT NULL,  -- 0 running, 1 completed, 2 failed, 4 cancelled, 5 terminated
   execution        INTEGER NOT NULL,
   execution_id     BLOB NOT NULL,     -- of the current execution
   started_as       BLOB NOT NULL,     -- of the first execution: recognises a repeated start
@@ -33,12 +33,16 @@ CREATE TABLE instance (
   parent_execution INTEGER,
   parent_event     INTEGER,
   created_at       INTEGER NOT NULL,
-  ended_at         INTEGER
+  ended_at         INTEGER,
+  custom_status    TEXT,              -- a JSON document
+  status_version   INTEGER NOT NULL DEFAULT 0 -- how often the custom status was set
 ) STRICT;
 CREATE INDEX instance_ready  ON instance (class, due)   WHERE owner IS NULL AND due IS NOT NULL;
 CREATE INDEX instance_told   ON instance (owner, due)   WHERE owner IS NOT NULL AND due IS NOT NULL;
 CREATE INDEX instance_held   ON instance (owner, token) WHERE owner IS NOT NULL;
 CREATE INDEX instance_parked ON instance (id)           WHERE parked IS NOT NULL;
+-- Without the status, which changes: a turn need not look at this index.
+CREATE INDEX instance_child  ON instance (parent_id)    WHERE parent_id IS NOT NULL;
 
 -- One row per committed turn, append only. token is the request that wrote it.
 CREATE TABLE history (
@@ -52,20 +56,33 @@ CREATE TABLE history (
 ) STRICT;
 CREATE UNIQUE INDEX history_turn ON history (iid, execution, seq);
 
--- Activity work items, named by the event that scheduled them. Queued when owner is null.
+-- What instances have set by key.
+CREATE TABLE instance_value (
+  iid  INTEGER NOT NULL,
+  key  TEXT NOT NULL,
+  data TEXT NOT NULL,                 -- a JSON document
+  searchable INTEGER NOT NULL,        -- 1: the instance is found by it
+  PRIMARY KEY (iid, key)
+) STRICT, WITHOUT ROWID;
+-- Row numbers grow with time: read backwards, the instances with a value come newest first.
+CREATE INDEX instance_value_found ON instance_value (key, data, iid) WHERE searchable = 1;
+
+-- Activity work items, named by the event that scheduled them. Leased when there is an owner; queued when there is none
+-- but a due time; with neither, handed over to whoever has the token.
 CREATE TABLE work (
   iid       INTEGER NOT NULL,
   execution INTEGER NOT NULL,
   event     INTEGER NOT NULL,
   class     INTEGER NOT NULL,
-  due       INTEGER NOT NULL,
+  due       INTEGER,
   owner     INTEGER,
   token     INTEGER NOT NULL,
   attempt   INTEGER NOT NULL,
   input     TEXT,
+  state     TEXT,                     -- what earlier attempts have left, a JSON document
   PRIMARY KEY (iid, execution, event)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX work_queue ON work (class, due)   WHERE owner IS NULL;
+CREATE INDEX work_queue ON work (class, due)   WHERE owner IS NULL AND due IS NOT NULL;
 CREATE INDEX work_held  ON work (owner, token) WHERE owner IS NOT NULL;
 
 -- Unread messages. The order must never be used twice, hence AUTOINCREMENT. Only external events have a name.
@@ -83,18 +100,22 @@ CREATE TABLE inbox (
 CREATE INDEX inbox_instance ON inbox (iid, name);
 
 CREATE TABLE timer (
-  iid       INTEGER NOT NULL,
-  execution INTEGER NOT NULL,
-  event     INTEGER NOT NULL,
-  fire_at   INTEGER NOT NULL,
+  iid            INTEGER NOT NULL,
+  execution      INTEGER NOT NULL,
+  event          INTEGER NOT NULL,
+  fire_at        INTEGER NOT NULL,
+  unless_started INTEGER NOT NULL,    -- 1: removed instead of fired if the work item of the event has been granted
   PRIMARY KEY (iid, execution, event)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX timer_due ON timer (fire_at);
 
 CREATE TABLE worker (
-  id   INTEGER PRIMARY KEY,
-  name TEXT NOT NULL,
-  beat INTEGER NOT NULL
+  id         INTEGER PRIMARY KEY,
+  name       TEXT NOT NULL,
+  beat       INTEGER NOT NULL,
+  fenced     INTEGER NOT NULL DEFAULT 0,   -- how often an instance it held was suspended or terminated
+  serves     TEXT NOT NULL DEFAULT '[]',   -- JSON array: the classes it has registered
+  beat_lasts INTEGER NOT NULL DEFAULT 0 -- for how long a beat shows that it lives; 0: until it is reaped or retired
 ) STRICT;
 
 -- For people with the sqlite3 shell.
@@ -103,7 +124,9 @@ SELECT i.instance_id,
        c.name AS orchestration,
        c.version,
        CASE WHEN i.parked IS NOT NULL THEN 'parked'
-            ELSE CASE i.status WHEN 0 THEN 'running' WHEN 1 THEN 'completed' WHEN 2 THEN 'failed' END END AS status,
+            ELSE CASE i.status WHEN 0 THEN 'running' WHEN 1 THEN 'completed' WHEN 2 THEN 'failed'
+                               WHEN 4 THEN 'cancelled' WHEN 5 THEN 'terminated' END END AS status,
+       i.custom_status,
        i.execution,
        lower(hex(i.execution_id)) AS execution_id,
        i.next_seq AS events,
@@ -129,3 +152,15 @@ SELECT i.instance_id,
   JOIN instance i ON i.id = h.iid
   JOIN json_each(h.events) e
  ORDER BY h.iid, h.execution, h.seq, e.key;
+
+CREATE VIEW workers AS
+SELECT w.id AS worker,
+       w.name,
+       strftime('%Y-%m-%d %H:%M:%f', w.beat / 1e6, 'unixepoch') AS beat_at,
+       (SELECT count(*) FROM instance i WHERE i.owner = w.id) AS instances_held,
+       (SELECT json_group_array(label)
+          FROM (SELECT c.name || CASE c.version WHEN '' THEN '' ELSE ' ' || c.version END
+                              || CASE c.tag WHEN '' THEN '' ELSE ' #' || c.tag END AS label
+                  FROM json_each(w.serves) s JOIN class c ON c.id = s.value
+                 ORDER BY c.kind, c.name, c.version, c.tag)) AS serves
+  FROM worker w;
