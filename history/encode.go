@@ -44,7 +44,7 @@ func Encode(events []Event) ([]byte, error) {
 func appendMembers(dst []byte, ev Event) ([]byte, error) {
 	switch ev := ev.(type) {
 	case *ExecutionStarted:
-		if ev.Parent != nil || len(ev.SeenMessages) > 0 {
+		if ev.Parent != nil || ev.Begun || ev.Replaces || len(ev.SeenMessages) > 0 || ev.Cancelled != nil || len(ev.Values) > 0 || len(ev.Updates) > 0 {
 			break
 		}
 		dst = appendString(append(dst, `,"name":`...), ev.Name)
@@ -62,6 +62,9 @@ func appendMembers(dst []byte, ev Event) ([]byte, error) {
 	case *ExecutionCompleted:
 		return appendPayload(dst, `,"result":`, ev.Result)
 	case *ActivityScheduled:
+		if ev.Options != nil {
+			break
+		}
 		return appendPayload(appendString(append(dst, `,"name":`...), ev.Name), `,"input":`, ev.Input)
 	case *ActivityCompleted:
 		dst = strconv.AppendInt(append(dst, `,"scheduled":`...), int64(ev.Scheduled), 10)

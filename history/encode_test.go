@@ -24,6 +24,7 @@ func TestHandWrittenFormIsEncodingJSONs(t *testing.T) {
 	for i, v := range values {
 		events = append(events, &ExecutionCompleted{Result: v}, &ActivityCompleted{Scheduled: int32(i) - 1, Result: v}, &ExecutionStarted{Input: v, Parent: &Parent{InstanceID: "p", Execution: 1, Event: 2}})
 	}
+	events = append(events, &ExecutionStarted{Begun: true}, &ExecutionStarted{Replaces: true})
 	for _, at := range times {
 		events = append(events, &TurnStarted{At: at}, &ExecutionStarted{StartedAt: at})
 	}

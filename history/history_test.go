@@ -40,6 +40,34 @@ func every() []Event {
 		&ExecutionCompleted{},
 		&ExecutionFailed{Failure: failure},
 		&ExecutionContinuedAsNew{Input: doc, Version: "2.0.0"},
+		&ExecutionStarted{Name: "O", ExecutionID: "00112233445566778899aabbccddeeff", StartedAt: at, Cancelled: &CancelRequested{Reason: "r"},
+			Values: map[string]Payload{"k": doc}},
+		&ActivityScheduled{Name: "A", Input: doc, Options: &ActivityOptions{Tag: "gpu", ScheduleToStart: time.Second, StartToClose: time.Minute,
+			ScheduleToClose: time.Hour, Heartbeat: time.Millisecond, Retry: &RetryPolicy{MaxAttempts: 3, InitialDelay: time.Second, Coefficient: 1.5,
+				MaxDelay: time.Minute, Jitter: 0.25, MaxElapsed: time.Hour, NonRetryable: []string{"declined"}}}},
+		&ActivityScheduled{Name: "A", Options: &ActivityOptions{Retry: &RetryPolicy{}}},
+		&ChildScheduled{Name: "C", InstanceID: "c-2", Close: CloseWait, FailParked: true},
+		&ChildScheduled{Name: "C", InstanceID: "c-3", Close: CloseCancel, Detached: true},
+		&EventSent{InstanceID: "i", Name: "go", Payload: doc},
+		&CancelRequested{Reason: "r"},
+		&CancelRequested{},
+		&CancelRequested{Reason: "r", Parent: &Parent{InstanceID: "p", Execution: 1, Event: 2}},
+		&ExecutionStarted{Name: "O", ExecutionID: "00112233445566778899aabbccddeeff", Parent: &Parent{InstanceID: "p", Execution: 1, Event: 2}, FailParked: true, StartedAt: at},
+		&Cancelled{Scheduled: 3},
+		&PatchMarked{ID: "p"},
+		&ExecutionCancelled{Failure: Failure{Kind: FailureCancelled, Message: "r"}},
+		&ExecutionTerminated{Reason: "r"},
+		&ExecutionTerminated{},
+		&ExecutionFailed{Failure: Failure{Kind: FailureLimit, Message: "m", Exceeded: &Exceeded{What: "value", Key: "k", Size: 11, Limit: 10}}},
+		&UpdateReceived{ID: "u", Name: "add", Payload: doc},
+		&UpdateAnswered{Received: 3, ID: "u", Result: doc},
+		&UpdateAnswered{Received: 3, ID: "u", Failure: &failure},
+		&UpdateRejected{ID: "u", Name: "add", Failure: failure, Unknown: true},
+		&UpdateRepeated{UpdateAt{ID: "u", Execution: 2, Event: 4}},
+		&LimitExceeded{Check: 1, What: "value", Key: "k", Size: 20, Limit: 10},
+		&ExecutionStarted{Name: "O", ExecutionID: "00112233445566778899aabbccddeeff", StartedAt: at, Updates: []UpdateAt{{ID: "u", Execution: 2, Event: 4}}},
+		&ChildScheduled{Name: "C", InstanceID: "c-4", Values: map[string]Value{"k": {Data: doc}, "s": {Data: doc, Searchable: true}}},
+		&ExecutionStarted{Name: "O", ExecutionID: "00112233445566778899aabbccddeeff", StartedAt: at, Replaces: true, Begun: true},
 	}
 }
 
@@ -85,7 +113,7 @@ func TestEveryTypeIsKnownAndGolden(t *testing.T) {
 			t.Errorf("newEvent(%q) = %T", ev.Type(), got)
 		}
 	}
-	if len(seen) != 15 {
+	if len(seen) != 26 {
 		t.Errorf("%d types in the golden file", len(seen))
 	}
 }

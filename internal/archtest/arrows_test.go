@@ -44,6 +44,7 @@ var rooms = []room{
 	{pattern: "internal/bench/suite", arrows: []string{".", "internal/bench", "provider", "provider/postgres", "provider/sqlite"}},
 	{pattern: "internal/wiretap"},
 	{pattern: "internal/unprivileged"},
+	{pattern: "internal/ancestor"},
 	{pattern: "internal/archtest"},
 	{pattern: "examples/internal/*", arrows: []string{".", "cli", "provider/sqlite"}},
 	{pattern: "examples/*", arrows: []string{".", "provider/sqlite", "examples/internal/*"}},

@@ -2,9 +2,12 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"runtime/debug"
+	"slices"
+	"time"
 
 	"github.com/pawlrun/pawl/history"
 	"github.com/pawlrun/pawl/internal/replay"
@@ -20,17 +23,27 @@ type activityRun struct {
 	attempt    int32
 	activity   *Activity
 	payload    history.Payload
+	terms      *terms    // nil: the default
+	left       legacy    // by earlier attempts
 	in         *instance // while the instance is held here; of s.mu
 	void       bool      // nobody waits for the result any more; of s.mu
+	over       bool      // the attempt was ended while its code goes on; of s.mu
 	ctx        context.Context
-	cancel     context.CancelFunc
+	cancel     context.CancelCauseFunc
+	begun      time.Time
+	progress   progress
+	// With terms:
+	deadline time.Time // of ctx
+	bound    string    // which limit that is
+	unwatch  func() bool
+	silence  *time.Timer // looks for missing heartbeats
 }
 
 // launch starts activities that have their slot. s.mu is held.
 func (s *session) launch(runs []*activityRun, by *carrier) {
 	for _, run := range runs {
 		s.runs[run.key] = run
-		run.ctx, run.cancel = context.WithCancel(s.workCtx)
+		run.begin()
 		// Waited for by drain through s.runs, but not beyond the activity's own willingness to end.
 		if !by.offer(run.run) {
 			s.e.crew.run(run.run)
@@ -86,23 +99,34 @@ func (s *session) runsOf(items []provider.WorkItem) (runs []*activityRun, refuse
 	for i := range items {
 		item := &items[i]
 		run := &activityRun{s: s, key: item.WorkKey, instanceID: item.InstanceID, token: item.Token, attempt: item.Attempt, activity: s.e.activities[item.Class]}
-		err := json.Unmarshal(item.Input, &run.payload)
-		var f history.Failure
-		switch {
-		case run.activity == nil:
-			f = history.Failure{Kind: history.FailureBadPayload, Message: fmt.Sprintf("class %d is not registered here", item.Class)}
-		case item.Attempt > s.e.opts.MaxAttempts:
-			f = history.Failure{Kind: history.FailureQuarantined, Source: run.activity.Name,
-				Message: fmt.Sprintf("begun %d times without an outcome: it may crash or hang its process", item.Attempt-1)}
-		case err != nil:
-			f = history.Failure{Kind: history.FailureBadPayload, Message: err.Error()}
-		default:
-			runs = append(runs, run)
+		if f := run.read(item); f != nil {
+			if begun := item.Attempt - 1; begun > 1 {
+				f.Attempts = begun
+			}
+			refused = append(refused, s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: *f}))
 			continue
 		}
-		refused = append(refused, s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: f}))
+		runs = append(runs, run)
 	}
 	return runs, refused
+}
+
+// read takes in a claimed item. It returns the failure of one that is not to be run.
+func (run *activityRun) read(item *provider.WorkItem) (f *history.Failure) {
+	if run.activity == nil {
+		return &history.Failure{Kind: history.FailureBadPayload, Message: fmt.Sprintf("class %d is not registered here", item.Class)}
+	}
+	var err, stateErr error
+	run.payload, run.terms, err = readWorkInput(item.Input)
+	run.left, stateErr = readLegacy(item.State)
+	if err = errors.Join(err, stateErr); err != nil {
+		return &history.Failure{Kind: history.FailureBadPayload, Source: run.activity.Name, Message: err.Error()}
+	}
+	if crashed := item.Attempt - 1 - run.left.Ended; crashed >= run.s.e.opts.MaxAttempts {
+		return &history.Failure{Kind: history.FailureQuarantined, Source: run.activity.Name, Cause: run.left.Failure,
+			Message: fmt.Sprintf("begun %d times without an outcome: it may crash or hang its process", crashed)}
+	}
+	return run.terms.tooLate(run.activity.Name, item.Attempt, &run.left, run.s.e.clock.now())
 }
 
 // heldFor returns the instance of a work item if it is held here in the execution of the item, or is about to be, else
@@ -128,7 +152,7 @@ func (s *session) refuse(calls []*ackWorkCall) {
 
 // cutShort notes an activity that a drain has ended: that is no outcome, it runs again elsewhere. s.mu is held.
 func (s *session) cutShort(run *activityRun) {
-	s.cut = append(s.cut, provider.AbandonedWork{WorkKey: run.key, Token: run.token, UndoAttempt: true})
+	s.cut = append(s.cut, provider.AbandonedWork{WorkKey: run.key, Token: run.token, UndoAttempt: true, State: run.state()})
 }
 
 // run executes the activity and delivers its result.
@@ -138,28 +162,89 @@ func (run *activityRun) run(c *carrier) {
 		Message: "the activity ended its goroutine with runtime.Goexit (testing.T.FailNow does)"}
 	defer func() {
 		if r := recover(); r != nil {
-			failure = &history.Failure{Kind: history.FailurePanic, Source: run.activity.Name, Message: fmt.Sprint(r), Type: fmt.Sprintf("%T", r), Stack: string(debug.Stack())}
+			f := history.PanicFailure(r, debug.Stack())
+			f.Source = run.activity.Name
+			failure = &f
 		}
 		run.finish(c, result, failure)
 	}()
-	info := ActivityInfo{InstanceID: run.instanceID, Execution: run.key.Execution, Event: run.key.Event, Name: run.activity.Name, Attempt: run.attempt}
+	info := ActivityInfo{InstanceID: run.instanceID, Execution: run.key.Execution, Event: run.key.Event, Name: run.activity.Name,
+		Attempt: run.attempt, Deadline: run.limit(), LastFailure: run.left.Failure, run: run}
 	result, failure = run.activity.Run(run.ctx, info, run.payload)
 }
 
-// finish hands the result to the instance if it is held here, else to the store.
+// verdict is what an attempt has come to: one of its fields is set.
+type verdict struct {
+	result history.Event
+	back   *provider.AbandonedWork // for another attempt, or for a result from outside
+	cut    bool                    // by a drain
+}
+
+// verdict judges what the code has returned.
+func (run *activityRun) verdict(result history.Payload, failure *history.Failure) verdict {
+	switch {
+	case run.pending():
+		return verdict{back: &provider.AbandonedWork{WorkKey: run.key, Token: run.token, HandOver: true, State: run.state()}}
+	case failure == nil:
+		return verdict{result: &history.ActivityCompleted{Scheduled: run.key.Event, Result: result}}
+	case run.s.workCtx.Err() != nil:
+		return verdict{cut: true}
+	case run.ctx.Err() == context.DeadlineExceeded: // whatever the code made of that
+		failure = timeoutFailure(run.activity.Name, run.bound, nil)
+	}
+	return run.failed(failure)
+}
+
+// failed decides what follows from the failure of an attempt.
+func (run *activityRun) failed(f *history.Failure) verdict {
+	tries := run.left.Tries + 1
+	if delay, again := run.terms.retry(f, tries, run.s.e.clock.now(), rand.Float64()); again {
+		l, _ := run.leaves()
+		l.Ended, l.Tries, l.Failure = run.attempt, tries, f
+		state, err := l.encode()
+		if err == nil {
+			return verdict{back: &provider.AbandonedWork{WorkKey: run.key, Token: run.token, State: state, Delay: delay}}
+		}
+		run.s.e.log.Error("activity cannot be tried again", "activity", run.activity.Name, "instance", run.instanceID, "error", err)
+	}
+	if f.Kind == history.FailureTimeout && f.Timeout == history.TimeoutScheduleToClose && f.Cause == nil {
+		f.Cause = run.left.Failure
+	}
+	if run.attempt > 1 {
+		f.Attempts = run.attempt
+	}
+	return verdict{result: &history.ActivityFailed{Scheduled: run.key.Event, Failure: *f}}
+}
+
+// finish ends a run whose code has returned.
 func (run *activityRun) finish(c *carrier, result history.Payload, failure *history.Failure) {
 	s := run.s
-	stopped := failure != nil && run.s.workCtx.Err() != nil
-	run.cancel()
-	var ev history.Event = &history.ActivityCompleted{Scheduled: run.key.Event, Result: result}
-	if failure != nil {
-		ev = &history.ActivityFailed{Scheduled: run.key.Event, Failure: *failure}
-	}
-	var call *ackWorkCall
-	turn := false     // to be run here, by a goroutine that has nothing else to do
-	recorded := false // by a commit that will come, and claims along
+	v := run.verdict(result, failure)
+	run.rest()
 	s.mu.Lock()
 	s.slots++ // before the turn that follows, which may fill it
+	var d delivery
+	if run.over {
+		delete(s.lingering, run)
+		s.checkQuiet()
+	} else {
+		d = run.deliver(v)
+	}
+	s.mu.Unlock()
+	d.do(s, c)
+}
+
+// delivery is what is to be done about a verdict once s.mu is released.
+type delivery struct {
+	ack      *ackWorkCall
+	back     *returnCall
+	turn     *instance // to be run here, by a goroutine that has nothing else to do
+	recorded bool      // by a commit that will come, and claims along
+}
+
+// deliver hands the result to the instance if it is held here, else to the store. s.mu is held.
+func (run *activityRun) deliver(v verdict) (d delivery) {
+	s := run.s
 	in := run.in
 	if in != nil {
 		delete(in.local, run.key.Event)
@@ -168,34 +253,43 @@ func (run *activityRun) finish(c *carrier, result history.Payload, failure *hist
 	}
 	switch {
 	case run.void:
-	case stopped:
+	case v.cut:
 		s.cutShort(run)
+	case v.back != nil:
+		d.back = s.giveBackWork(v.back, in)
 	case in != nil && (in.held || in.busy) && !in.dropped && in.execution == run.key.Execution:
-		recorded = true
-		in.finished = append(in.finished, replay.Message{Token: int64(run.token), Execution: run.key.Execution, Event: ev})
-		if turn = in.hasInput(); turn {
+		d.recorded = true
+		in.finished = append(in.finished, replay.Message{Token: int64(run.token), Execution: run.key.Execution, Event: v.result})
+		if in.hasInput() {
 			in.occupy()
+			d.turn = in
 		}
 	default:
-		call = s.newAckWork(run.key, run.token, ev)
+		d.ack = s.newAckWork(run.key, run.token, v.result)
 		if cached := s.instances[run.key.Ref]; cached != nil && !cached.busy && cached.x != nil {
-			call.item.CachedExecution, call.item.CachedSeq = cached.execution, cached.x.Known()
+			d.ack.item.CachedExecution, d.ack.item.CachedSeq = cached.execution, cached.x.Known()
 		}
+		s.busy++ // until the result is recorded
 	}
 	if s.runs[run.key] == run {
 		delete(s.runs, run.key)
 	}
-	if call != nil {
-		s.busy++ // until the result is recorded
-	}
 	s.checkQuiet()
-	s.mu.Unlock()
-	if call != nil {
-		s.record([]*ackWorkCall{call})
-	} else if !recorded && s.work.maybe.Load() {
+	return d
+}
+
+// do carries a delivery out.
+func (d *delivery) do(s *session, c *carrier) {
+	switch {
+	case d.ack != nil:
+		s.record([]*ackWorkCall{d.ack})
+	case d.back != nil:
+		s.returns.add(d.back)
+	}
+	if d.ack == nil && !d.recorded && s.work.maybe.Load() {
 		s.work.kick()
 	}
-	if turn && !s.e.adopt(c, in.runTurn) {
+	if in := d.turn; in != nil && !s.e.adopt(c, in.runTurn) {
 		s.mu.Lock()
 		in.idle()
 		s.mu.Unlock()
@@ -203,15 +297,15 @@ func (run *activityRun) finish(c *carrier, result history.Payload, failure *hist
 }
 
 // cancelRuns cancels the contexts of those activities of the instance that run here, claimed from the queue or not:
-// nobody waits for them any more. s.mu is held.
+// nobody waits for them any more, nor for what they have come up with meanwhile. s.mu is held.
 func (in *instance) cancelRuns(events []int32) {
+	in.finished = slices.DeleteFunc(in.finished, func(m replay.Message) bool { return slices.Contains(events, in.workKey(m).Event) })
 	for _, event := range events {
 		if run := in.s.runs[provider.WorkKey{Ref: in.Ref, Execution: in.execution, Event: event}]; run != nil {
-			run.in, run.void = nil, true
-			run.cancel()
+			run.withdraw()
 		}
+		delete(in.local, event)
 	}
-	clear(in.local)
 }
 
 // ackWorkCall is one result in the batcher of results that are recorded without holding the instance.
@@ -247,7 +341,7 @@ func (s *session) record(calls []*ackWorkCall) {
 
 // flushAckWorks records a group of results.
 func (s *session) flushAckWorks(calls []*ackWorkCall, _ *carrier) {
-	req := &provider.AckWorkRequest{Worker: s.worker, Serves: s.e.orchClasses}
+	req := &provider.AckWorkRequest{Worker: s.worker, Serves: s.e.claimable()}
 	take := s.serves()
 	for _, c := range calls {
 		item := c.item

@@ -44,6 +44,7 @@ func (in *instance) follow() error {
 		return err
 	}
 	in.size += size
+	in.replayed = true
 	return nil
 }
 
@@ -53,7 +54,7 @@ func (in *instance) load() error {
 	if err != nil {
 		return err
 	}
-	in.size = size
+	in.size, in.replayed = size, len(events) > 1
 	return in.newExecution(events)
 }
 

@@ -57,7 +57,7 @@ func (s *session) claimInstances() {
 }
 
 func (s *session) fetchInstances() {
-	if len(s.e.orchClasses) == 0 {
+	if len(s.e.claimable()) == 0 {
 		return
 	}
 	for s.beginFetch() {
@@ -75,7 +75,7 @@ func (s *session) fetchInstances() {
 			return
 		}
 		s.orch.maybe.Store(false)
-		req := &provider.FetchRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.orchClasses, Max: room, Timers: timers, Sleep: true}
+		req := &provider.FetchRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.claimable(), Max: room, Timers: timers, Sleep: true}
 		var items []provider.OrchestrationItem
 		err := s.call(func(ctx context.Context) (err error) {
 			items, err = s.e.store.FetchOrchestrationItems(ctx, req)
@@ -101,15 +101,29 @@ func (s *session) fetchInstances() {
 	}
 }
 
-// claimWork is the loop that leases queued activities into free slots.
+// claimWork is the loop that leases queued activities into free slots: woken by kicks and when the delay of a retry is over.
 func (s *session) claimWork() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
 	for {
+		woken := false
 		select {
 		case <-s.ctx.Done():
 			return
 		case <-s.work.wake:
+			woken = true
+		case <-s.retryAdded: // to reset the timer
+		case <-timer.C:
+		}
+		due, _ := s.retriesDue()
+		if due {
+			s.work.maybe.Store(true)
+		}
+		if due || woken {
 			s.fetchWork()
 		}
+		_, next := s.retriesDue()
+		timer.Reset(next)
 	}
 }
 
@@ -135,7 +149,7 @@ func (s *session) fetchWork() {
 			return
 		}
 		s.work.maybe.Store(false)
-		req := &provider.FetchWorkRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.workClasses, Max: n, Sleep: true, Serves: s.e.orchClasses}
+		req := &provider.FetchWorkRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.workClasses, Max: n, Sleep: true, Serves: s.e.claimable()}
 		var reply *provider.FetchWorkReply
 		err := s.call(func(ctx context.Context) (err error) {
 			reply, err = s.e.store.FetchWorkItems(ctx, req)

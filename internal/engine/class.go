@@ -12,30 +12,30 @@ func orchestrationClass(name, version string) provider.Class {
 	return provider.Class{Kind: provider.ClassOrchestration, Name: name, Version: version}
 }
 
-func activityClass(name string) provider.Class {
-	return provider.Class{Kind: provider.ClassActivity, Name: name}
+func activityClass(name, tag string) provider.Class {
+	return provider.Class{Kind: provider.ClassActivity, Name: name, Tag: tag}
 }
 
 // classCache remembers the store's numbers of classes, which never change.
 type classCache struct {
 	mu      sync.RWMutex
 	ids     map[provider.Class]provider.ClassID
-	foreign map[string]struct{} // activities scheduled here that others must run
+	foreign map[provider.Class]struct{} // activities scheduled here that others must run
 }
 
-// noteForeign tells operators, once a name, that an activity is left to other processes: if there are none, it waits.
-func (c *classCache) noteForeign(log *slog.Logger, name string) {
+// noteForeign tells operators, once a class, that an activity is left to other processes: if there are none, it waits.
+func (c *classCache) noteForeign(log *slog.Logger, class provider.Class) {
 	c.mu.Lock()
-	_, known := c.foreign[name]
+	_, known := c.foreign[class]
 	if !known {
 		if c.foreign == nil {
-			c.foreign = map[string]struct{}{}
+			c.foreign = map[provider.Class]struct{}{}
 		}
-		c.foreign[name] = struct{}{}
+		c.foreign[class] = struct{}{}
 	}
 	c.mu.Unlock()
 	if !known {
-		log.Info("activity is not registered in this process and waits for a worker that has it", "activity", name)
+		log.Info("this process does not run the activity (not registered, or its tag not served); it waits for a worker that does", "activity", class.Name, "tag", class.Tag)
 	}
 }
 

@@ -3,9 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/pawlrun/pawl/history"
@@ -18,15 +15,33 @@ type StartSpec struct {
 	InstanceID    string
 	Name, Version string
 	Input         history.Payload
-	// Watch: somebody in this process will wait for the end.
-	Watch bool
+	// Waiter, if set, waits for the end of the instance that is created, and of no other of that id.
+	Waiter *Waiter
+	// ReplaceEnded lets the instance take the place of one of that id that has ended.
+	ReplaceEnded bool
+	// Events are raised together with the start, if the instance is created.
+	Events []RaisedEvent
+	// Values are the key-value state that the instance begins with.
+	Values map[string]history.Value
+}
+
+// RaisedEvent is an external event on its way to an instance.
+type RaisedEvent struct {
+	Name, MessageID string
+	Payload         history.Payload
+}
+
+// message is the event as the store takes it.
+func (ev *RaisedEvent) message(instanceID string) (provider.NewMessage, error) {
+	body, err := history.Append(nil, &history.EventReceived{Name: ev.Name, Payload: ev.Payload})
+	return provider.NewMessage{Target: instanceID, Kind: provider.MessageExternalEvent, Name: ev.Name, ID: ev.MessageID, Body: body}, err
 }
 
 // startCall is one start in the batcher.
 type startCall struct {
 	item    provider.StartItem
 	event   *history.ExecutionStarted
-	watch   bool
+	waiter  *Waiter
 	s       *session  // of an eager start
 	in      *instance // likewise
 	plan    *plan     // likewise
@@ -39,10 +54,17 @@ type startAnswer struct {
 }
 
 func (c *startCall) bytes() int {
+	n := len(c.item.Events)
 	if c.plan != nil {
-		return c.plan.bytes()
+		n = c.plan.bytes()
 	}
-	return len(c.item.Events)
+	for i := range c.item.Messages {
+		n += len(c.item.Messages[i].Body)
+	}
+	for i := range c.item.Values {
+		n += len(c.item.Values[i].Data)
+	}
+	return n
 }
 
 // fail implements batchItem.
@@ -65,7 +87,7 @@ func (c *startCall) giveUp() {
 }
 
 // StartInstance creates an instance. Where this process can run it, its first turn runs here and commits together with
-// the creation. The status is Applied or Exists.
+// the creation. The status is Applied or Exists; the waiter of a start that is not Applied must be closed.
 //
 // If ctx ends first the outcome is unknown, unless the error says otherwise: the instance may be created or not.
 func (e *Engine) StartInstance(ctx context.Context, spec StartSpec) (provider.ItemStatus, error) {
@@ -73,10 +95,26 @@ func (e *Engine) StartInstance(ctx context.Context, spec StartSpec) (provider.It
 	if err != nil {
 		return 0, err
 	}
+	if err := e.startPlaces.take(ctx, e); err != nil {
+		return 0, fmt.Errorf("%q was not started: %w", spec.InstanceID, err)
+	}
+	defer e.startPlaces.leave()
 	id := provider.NewExecutionID()
-	started := &history.ExecutionStarted{Name: spec.Name, Version: spec.Version, ExecutionID: id.String(), Input: spec.Input, StartedAt: e.clock.now()}
-	call := &startCall{started: make(chan startAnswer, 1), event: started, watch: spec.Watch, item: provider.StartItem{NewInstance: provider.NewInstance{
-		InstanceID: spec.InstanceID, ExecutionID: id, Class: ids[0]}}}
+	started := &history.ExecutionStarted{Name: spec.Name, Version: spec.Version, ExecutionID: id.String(), Input: spec.Input, StartedAt: e.clock.now(),
+		Values: readable(spec.Values), Replaces: spec.ReplaceEnded}
+	values, err := storedValues(spec.Values)
+	if err != nil {
+		return 0, err
+	}
+	call := &startCall{started: make(chan startAnswer, 1), event: started, waiter: spec.Waiter, item: provider.StartItem{
+		NewInstance: provider.NewInstance{InstanceID: spec.InstanceID, ExecutionID: id, Class: ids[0], Values: values}, ReplaceEnded: spec.ReplaceEnded}}
+	for i := range spec.Events {
+		m, err := spec.Events[i].message(spec.InstanceID)
+		if err != nil {
+			return 0, err
+		}
+		call.item.Messages = append(call.item.Messages, m)
+	}
 	eager, err := call.runFirstTurn(ctx, e, started)
 	if err != nil {
 		return 0, err
@@ -106,7 +144,7 @@ func (c *startCall) plain() error {
 		return err
 	}
 	c.in, c.s, c.plan, c.item.First = nil, nil, nil, nil
-	c.item.Events, c.item.Watch = events, c.watch
+	c.item.Events, c.item.Watch = events, c.waiter != nil
 	return nil
 }
 
@@ -114,8 +152,7 @@ func (c *startCall) plain() error {
 // nothing is registered here, the session is full or stopping, or the code got stuck.
 func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *history.ExecutionStarted) (bool, error) {
 	s := e.current()
-	o := e.orchestrations[c.item.Class]
-	if s == nil || o == nil {
+	if s == nil || !e.runs(c.item.Class) {
 		return false, nil
 	}
 	s.mu.Lock()
@@ -134,7 +171,7 @@ func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *histor
 	}
 	watchdog := e.watchdogs.start(min(e.opts.TurnTimeout, time.Second))
 	expire := context.AfterFunc(ctx, func() { watchdog.Reset(0) })
-	out, err := in.x.Turn(replay.Input{At: started.StartedAt, Fresh: true, Watchdog: watchdog.C}) // a cap on the whole turn: a caller waits
+	out, err := in.x.Turn(replay.Input{At: started.StartedAt, Fresh: true, Limits: e.opts.Limits, Watchdog: watchdog.C}) // a cap on the whole turn: a caller waits
 	if expire() && err == nil {
 		e.watchdogs.stop(watchdog)
 	}
@@ -143,7 +180,7 @@ func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *histor
 	}
 	var p *plan
 	if err == nil {
-		out.Events = append([]history.Event{started}, out.Events...)
+		out.Events = append([]history.Event{begun(started, &out)}, out.Events...)
 		p, err = in.newPlan(&out, started)
 	}
 	if err != nil { // a claimed turn counts attempts and reports; leave it to one
@@ -155,11 +192,21 @@ func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *histor
 		p.commit.Keep = len(p.launch) > 0
 	}
 	// While the instance is held here its end needs no notification: whoever waits here learns of it directly.
-	in.watched = c.watch && out.Status == replay.Running && !p.commit.Keep
+	in.watched = c.waiter != nil && out.Status == replay.Running && !p.commit.Keep
 	c.item.Watch = in.watched
 	c.plan = p
 	c.item.First = &p.commit
 	return true, nil
+}
+
+// begun is the start of an execution as it is recorded with its first turn.
+func begun(started *history.ExecutionStarted, first *replay.Outcome) *history.ExecutionStarted {
+	if !first.Silent {
+		return started
+	}
+	recorded := *started // the one given is recorded without the turn if the start is left to others
+	recorded.Begun = true
+	return &recorded
 }
 
 // flushStarts creates a group of instances.
@@ -234,8 +281,9 @@ func (c *startCall) answered(e *Engine, r *provider.AckResult, by *carrier) {
 		c.giveUp()
 		return
 	}
+	c.waiter.born(r.Ref)
 	if c.in == nil {
-		if s := e.current(); s != nil && e.orchestrations[c.item.Class] != nil {
+		if s := e.current(); s != nil && e.runs(c.item.Class) {
 			s.orch.kick()
 		}
 		return
@@ -266,25 +314,33 @@ type sendCall struct {
 func (c *sendCall) bytes() int     { return len(c.message.Body) }
 func (c *sendCall) fail(err error) { c.sent <- startAnswer{err: err} }
 
-// Raise sends an external event. The status is Applied, NotFound or Gone. messageID makes a repeat harmless.
+// Raise sends an external event. The status is Applied, NotFound or Gone. Its message id makes a repeat harmless.
 //
 // If ctx ends first the outcome is unknown, unless the error says otherwise.
-func (e *Engine) Raise(ctx context.Context, instanceID, name, messageID string, payload history.Payload) (provider.ItemStatus, error) {
-	body, err := history.Append(nil, &history.EventReceived{Name: name, Payload: payload})
+func (e *Engine) Raise(ctx context.Context, instanceID string, event RaisedEvent) (provider.ItemStatus, error) {
+	m, err := event.message(instanceID)
 	if err != nil {
 		return 0, err
 	}
-	c := &sendCall{sent: make(chan startAnswer, 1), message: provider.NewMessage{
-		Target: instanceID, Kind: provider.MessageExternalEvent, Name: name, ID: messageID, Body: body}}
+	return e.send(ctx, fmt.Sprintf("event %q", event.Name), m)
+}
+
+// send puts one message into an inbox, in company of others that are sent at the same time. what names it in errors.
+func (e *Engine) send(ctx context.Context, what string, m provider.NewMessage) (provider.ItemStatus, error) {
+	if err := e.messagePlaces.take(ctx, e); err != nil {
+		return 0, fmt.Errorf("%s to %q was not sent: %w", what, m.Target, err)
+	}
+	defer e.messagePlaces.leave()
+	c := &sendCall{sent: make(chan startAnswer, 1), message: m}
 	e.sends.add(c)
 	select {
 	case a := <-c.sent:
 		return a.status, a.err
 	case <-ctx.Done():
 		if e.sends.withdraw(c) {
-			return 0, fmt.Errorf("event %q to %q was not sent: %w", name, instanceID, context.Cause(ctx))
+			return 0, fmt.Errorf("%s to %q was not sent: %w", what, m.Target, context.Cause(ctx))
 		}
-		return 0, fmt.Errorf("outcome for event %q to %q unknown: %w", name, instanceID, context.Cause(ctx))
+		return 0, fmt.Errorf("outcome for %s to %q unknown: %w", what, m.Target, context.Cause(ctx))
 	}
 }
 
@@ -296,12 +352,19 @@ func (e *Engine) flushSends(calls []*sendCall, _ *carrier) {
 		messages[i] = c.message
 	}
 	var statuses []provider.ItemStatus
-	tries := 0
+	tries, inDoubt := 0, false
+	e.sendDoubt.pass(e.ctx)
 	err := e.call(e.ctx, func(ctx context.Context) (err error) {
 		tries++
 		statuses, err = e.store.EnqueueMessages(ctx, messages)
+		if err != nil && !inDoubt {
+			inDoubt = e.sendDoubt.hold(e.ctx)
+		}
 		return err
 	})
+	if inDoubt {
+		e.sendDoubt.release()
+	}
 	if err != nil {
 		refused(calls, e.ctx.Err() != nil, err, e.flushSends)
 		return
@@ -335,159 +398,24 @@ func (e *Engine) received(m *provider.NewMessage) bool {
 				return false
 			}
 			for _, ev := range events {
-				r, ok := ev.(*history.EventReceived)
-				found = found || ok && r.MessageID == m.ID
+				found = found || isFrom(ev, m)
 			}
 		}
 	}
 	return found
 }
 
-// Waiter waits for the end of one instance.
-type Waiter struct {
-	e       *Engine
-	id      string
-	done    chan struct{}
-	outcome *Outcome
-	marked  atomic.Bool // the store knows that somebody waits
-}
-
-// waiters are those who wait in this process.
-type waiters struct {
-	mu         sync.Mutex
-	byInstance map[string][]*Waiter
-	closed     bool
-}
-
-// Watch registers a waiter. marked says that the instance was started with Watch. The caller must Close it.
-func (e *Engine) Watch(instanceID string, marked bool) *Waiter {
-	w := &Waiter{e: e, id: instanceID, done: make(chan struct{})}
-	w.marked.Store(marked)
-	e.waiters.mu.Lock()
-	defer e.waiters.mu.Unlock()
-	if e.waiters.closed {
-		close(w.done)
-		return w
+// isFrom reports whether an event is what became of a message. Requests to cancel are all alike.
+func isFrom(ev history.Event, m *provider.NewMessage) bool {
+	switch ev := ev.(type) {
+	case *history.EventReceived:
+		return m.Kind == provider.MessageExternalEvent && ev.MessageID == m.ID
+	case *history.CancelRequested:
+		return m.Kind == provider.MessageCancel
+	case *history.ExecutionStarted:
+		return m.Kind == provider.MessageCancel && ev.Cancelled != nil
 	}
-	e.waiters.byInstance[instanceID] = append(e.waiters.byInstance[instanceID], w)
-	return w
-}
-
-// Close unregisters the waiter. Idempotent.
-func (w *Waiter) Close() {
-	ws := &w.e.waiters
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	rest := slices.DeleteFunc(ws.byInstance[w.id], func(other *Waiter) bool { return other == w })
-	if len(rest) == 0 {
-		delete(ws.byInstance, w.id)
-	} else {
-		ws.byInstance[w.id] = rest
-	}
-}
-
-// Wait returns the outcome of the instance; found is false if there is no such instance.
-func (w *Waiter) Wait(ctx context.Context) (o *Outcome, found bool, err error) {
-	select {
-	case <-w.done:
-		return w.result()
-	default:
-	}
-	if !w.marked.Load() {
-		var states []provider.InstanceState
-		err := w.e.call(ctx, func(ctx context.Context) (err error) {
-			states, err = w.e.store.ReadInstances(ctx, []string{w.id}, true)
-			return err
-		})
-		if err != nil {
-			return nil, false, err
-		}
-		if len(states) == 0 {
-			return nil, false, nil
-		}
-		w.marked.Store(true)
-		w.e.finished(states)
-	}
-	select {
-	case <-w.done:
-		return w.result()
-	case <-ctx.Done():
-		return nil, true, context.Cause(ctx)
-	}
-}
-
-func (w *Waiter) result() (*Outcome, bool, error) {
-	if w.outcome == nil {
-		return nil, true, ErrStopped
-	}
-	return w.outcome, true, nil
-}
-
-// complete answers the waiters of an instance.
-func (ws *waiters) complete(id string, o *Outcome) {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	for _, w := range ws.byInstance[id] {
-		w.outcome = o
-		close(w.done)
-	}
-	delete(ws.byInstance, id)
-}
-
-func (ws *waiters) has(id string) bool {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	return len(ws.byInstance[id]) > 0
-}
-
-// watchLimit bounds what one pulse reads; which ones it reads is left to chance, so all get their turn.
-const watchLimit = 500
-
-// watched returns instances somebody waits for.
-func (ws *waiters) watched() []string {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	var ids []string
-	for id := range ws.byInstance {
-		if len(ids) == watchLimit {
-			break
-		}
-		ids = append(ids, id)
-	}
-	return ids
-}
-
-// closeAll ends all waits with ErrStopped.
-func (ws *waiters) closeAll() {
-	ws.mu.Lock()
-	defer ws.mu.Unlock()
-	ws.closed = true
-	for _, waiting := range ws.byInstance {
-		for _, w := range waiting {
-			close(w.done)
-		}
-	}
-	clear(ws.byInstance)
-}
-
-// Resume lets a parked instance go on. The status is Applied, NotFound or Gone.
-func (e *Engine) Resume(ctx context.Context, instanceID string) (status provider.ItemStatus, err error) {
-	tries := 0
-	err = e.call(ctx, func(ctx context.Context) error {
-		tries++
-		statuses, err := e.store.ResumeInstances(ctx, []string{instanceID})
-		if err == nil {
-			status = statuses[0]
-		}
-		return err
-	})
-	if status == provider.Gone && tries > 1 { // resumed by the first try, and ended since
-		status = provider.Applied
-	}
-	if s := e.current(); s != nil && err == nil {
-		s.orch.kick()
-	}
-	return status, err
+	return false
 }
 
 // Read returns the committed state of an instance, nil if there is none.

@@ -15,6 +15,7 @@ type plan struct {
 	launch   []*activityRun            // activities that will be leased to this session; each has a slot reserved
 	next     *history.ExecutionStarted // the next execution, with status ContinuedAsNew
 	outcome  *Outcome                  // with a terminal status
+	answers  []history.Event           // that were given to updates
 	queued   bool                      // activities that this process has were left for the queue
 	notified bool                      // other instances were given something to do
 }
@@ -46,89 +47,43 @@ func (in *instance) newPlan(out *replay.Outcome, started *history.ExecutionStart
 	}
 	p := &plan{commit: provider.Commit{
 		Request: provider.NewToken(), Events: events, EventCount: int32(len(out.Events)), Waits: out.Waits,
-	}}
+	}, answers: out.Answers}
+	p.commit.CancelWork, p.commit.CancelTimers = out.CancelWork, out.CancelTimers
 	switch out.Status {
 	case replay.Running:
 		err = in.planWork(p, out)
 	case replay.ContinuedAsNew:
 		p.commit.Status = provider.StatusContinuedAsNew
-		err = in.planNext(p, out, started)
+		err = in.planNext(p, out)
 	default:
 		in.planEnd(p, out, started)
 	}
 	if err == nil && len(out.Children) > 0 {
 		err = in.planChildren(p, out)
 	}
+	if err == nil && len(out.Sends)+len(out.ChildCancels) > 0 {
+		err = in.planMessages(p, out, started)
+	}
+	if err == nil && (out.CustomStatus != nil || len(out.Values) > 0) {
+		err = p.planState(out)
+	}
 	if err != nil {
 		p.cancel(in.s)
 		return nil, err
 	}
-	if out.Status != replay.Running {
-		p.commit.CancelWork, p.commit.CancelTimers = out.OpenActivities, out.OpenTimers
-	}
 	return p, nil
 }
 
-// planWork adds the activities and timers of a turn that goes on.
-func (in *instance) planWork(p *plan, out *replay.Outcome) error {
-	s := in.s
-	for _, t := range out.Timers {
-		p.commit.Timers = append(p.commit.Timers, provider.NewTimer{Event: t.Number, FireAt: t.Event.FireAt})
-	}
-	if len(out.Activities) == 0 {
-		return nil
-	}
-	classes := make([]provider.Class, len(out.Activities))
-	for i, a := range out.Activities {
-		classes[i] = activityClass(a.Event.Name)
-	}
-	ids, err := s.e.classes.resolve(s.ctx, s.e, classes)
-	if err != nil {
-		return err
-	}
-	local := 0
-	for _, id := range ids {
-		if s.e.activities[id] != nil {
-			local++
-		}
-	}
-	s.mu.Lock()
-	slots := s.reserveHere(local)
-	s.mu.Unlock()
-	for i, a := range out.Activities {
-		input, err := a.Event.Input.MarshalJSON()
-		if err != nil {
-			return fmt.Errorf("input of activity %q: %w", a.Event.Name, err)
-		}
-		w := provider.NewWork{Event: a.Number, Class: ids[i], Input: input}
-		if act := s.e.activities[ids[i]]; act != nil && slots > len(p.launch) {
-			w.Lease = true
-			p.launch = append(p.launch, &activityRun{s: s, key: provider.WorkKey{Ref: in.Ref, Execution: in.execution, Event: a.Number},
-				instanceID: in.id, token: p.commit.Request, attempt: 1, activity: act, payload: a.Event.Input, in: in})
-		} else if act != nil {
-			p.queued = true
-		} else {
-			s.e.classes.noteForeign(s.e.log, a.Event.Name)
-		}
-		p.commit.Work = append(p.commit.Work, w)
-	}
-	return nil
-}
-
 // planNext adds the execution that continue-as-new starts.
-func (in *instance) planNext(p *plan, out *replay.Outcome, started *history.ExecutionStarted) error {
-	version := out.ContinueAsNew.Version
-	if version == "" {
-		version = started.Version
-	}
+func (in *instance) planNext(p *plan, out *replay.Outcome) error {
 	id := provider.NewExecutionID()
-	p.next = &history.ExecutionStarted{Name: started.Name, Version: version, ExecutionID: id.String(), Input: out.ContinueAsNew.Input,
-		Parent: started.Parent, StartedAt: in.s.e.clock.now(), SeenMessages: out.SeenMessages}
+	p.next = out.Next
+	p.next.ExecutionID, p.next.StartedAt = id.String(), in.s.e.clock.now()
 	events, err := history.Encode([]history.Event{p.next})
 	if err != nil {
 		return err
 	}
-	ids, err := in.s.e.classes.resolve(in.s.ctx, in.s.e, []provider.Class{orchestrationClass(started.Name, version)})
+	ids, err := in.s.e.classes.resolve(in.s.ctx, in.s.e, []provider.Class{orchestrationClass(p.next.Name, p.next.Version)})
 	if err != nil {
 		return err
 	}
@@ -138,7 +93,7 @@ func (in *instance) planNext(p *plan, out *replay.Outcome, started *history.Exec
 	in.s.mu.Lock()
 	crowded := in.s.crowded()
 	in.s.mu.Unlock()
-	p.commit.Keep = in.s.e.orchestrations[ids[0]] != nil && in.s.serves() && !crowded
+	p.commit.Keep = in.s.e.runs(ids[0]) && in.s.serves() && !crowded
 	p.notified = crowded
 	return nil
 }
@@ -151,9 +106,9 @@ func (in *instance) planEnd(p *plan, out *replay.Outcome, started *history.Execu
 	if parent == nil {
 		return
 	}
-	var answer history.Event = &history.ChildCompleted{Scheduled: parent.Event, Result: p.outcome.Result}
+	var answer history.Event = &history.ChildCompleted{Scheduled: parent.Event, Result: p.outcome.Result, For: parent.ExecutionID}
 	if p.outcome.Failure != nil {
-		answer = &history.ChildFailed{Scheduled: parent.Event, Failure: *p.outcome.Failure}
+		answer = &history.ChildFailed{Scheduled: parent.Event, Failure: *p.outcome.Failure, For: parent.ExecutionID}
 	}
 	body, err := history.Append(nil, answer)
 	if err != nil { // cannot be: the same payload was encoded a moment ago
@@ -163,42 +118,6 @@ func (in *instance) planEnd(p *plan, out *replay.Outcome, started *history.Execu
 	p.commit.Messages = append(p.commit.Messages, provider.NewMessage{Target: parent.InstanceID, Kind: provider.MessageChildDone,
 		Execution: parent.Execution, ID: started.ExecutionID, Body: body, Take: true})
 	p.notified = true
-}
-
-// planChildren adds the sub-orchestrations to be started.
-func (in *instance) planChildren(p *plan, out *replay.Outcome) error {
-	s := in.s
-	classes := make([]provider.Class, len(out.Children))
-	for i, c := range out.Children {
-		classes[i] = orchestrationClass(c.Event.Name, c.Event.Version)
-	}
-	ids, err := s.e.classes.resolve(s.ctx, s.e, classes)
-	if err != nil {
-		return err
-	}
-	lease := s.serves()
-	s.mu.Lock()
-	room := s.e.opts.MaxInstances - s.busy
-	s.mu.Unlock()
-	for i, c := range out.Children {
-		id := provider.NewExecutionID()
-		started := &history.ExecutionStarted{Name: c.Event.Name, Version: c.Event.Version, ExecutionID: id.String(), Input: c.Event.Input,
-			Parent: &history.Parent{InstanceID: in.id, Execution: in.execution, Event: c.Number}, StartedAt: s.e.clock.now()}
-		events, err := history.Encode([]history.Event{started})
-		if err != nil {
-			return err
-		}
-		exists, err := history.Append(nil, &history.ChildFailed{Scheduled: c.Number, Failure: history.Failure{
-			Kind: history.FailureExists, Source: c.Event.Name, Message: fmt.Sprintf("instance %q exists already", c.Event.InstanceID)}})
-		if err != nil {
-			return err
-		}
-		here := lease && i < room && s.e.orchestrations[ids[i]] != nil
-		p.notified = p.notified || !here
-		p.commit.Children = append(p.commit.Children, provider.NewInstance{InstanceID: c.Event.InstanceID, ExecutionID: id, Class: ids[i],
-			Parent: &provider.Parent{InstanceID: in.id, Execution: in.execution, Event: c.Number}, Events: events, Lease: here, ExistsBody: exists})
-	}
-	return nil
 }
 
 // cancel gives the reserved slots back.
@@ -246,7 +165,7 @@ func (in *instance) submit(c *carrier, out replay.Outcome) {
 
 // flushAcks commits a group of turns, with a claim for the free slots if the queue may hold something.
 func (s *session) flushAcks(calls []*ackCall, by *carrier) {
-	req := &provider.AckRequest{Worker: s.worker, Serves: s.e.orchClasses, Items: make([]provider.AckItem, 0, len(calls))}
+	req := &provider.AckRequest{Worker: s.worker, Serves: s.e.claimable(), Items: make([]provider.AckItem, 0, len(calls))}
 	for _, c := range calls {
 		req.Items = append(req.Items, c.item)
 	}
@@ -322,7 +241,11 @@ func (c *ackCall) applied(r *provider.AckResult, by *carrier) {
 	s.mu.Lock()
 	s.settling++
 	defer s.settled()
-	in.given = nil
+	in.given, in.missed = nil, false
+	if in.replayed {
+		in.replayed = false
+		s.e.replayedWell(in.class)
+	}
 	in.token, in.nextSeq = p.commit.Request, in.nextSeq+p.commit.EventCount
 	unread := in.unread(p.commit.Request, r.Messages)
 	in.held = p.commit.Keep || c.claimed || len(unread) > 0
@@ -345,6 +268,7 @@ func (c *ackCall) applied(r *provider.AckResult, by *carrier) {
 			in.watch()
 		}
 	default:
+		in.cancelRuns(p.commit.CancelWork)
 		for _, run := range p.launch {
 			in.local[run.key.Event] = run
 		}
@@ -363,7 +287,11 @@ func (c *ackCall) applied(r *provider.AckResult, by *carrier) {
 		s.addTimer(t.FireAt)
 	}
 	if p.outcome != nil {
-		s.e.waiters.complete(in.id, p.outcome)
+		s.e.waiters.complete(in.id, in.Ref, p.outcome)
+	}
+	s.e.tellAnswers(in.id, p.answers)
+	if p.commit.CustomStatus != nil || p.outcome != nil {
+		s.e.statusChanged(in.id)
 	}
 	if p.queued {
 		s.work.kick()
@@ -391,6 +319,7 @@ func (s *session) settle(in *instance, p *plan, again bool, regrant *provider.Or
 		in.begin()
 	default:
 		in.proceed()
+		in.releaseIfPointless()
 		if !in.busy && !in.held {
 			in.watch()
 			s.cache.add(in)
@@ -425,11 +354,18 @@ type Outcome struct {
 
 // outcomeOf reads the last event of a finished execution; nil if it is not one.
 func outcomeOf(ev history.Event) *Outcome {
-	switch ev := ev.(type) {
-	case *history.ExecutionCompleted:
-		return &Outcome{Status: provider.StatusCompleted, Result: ev.Result}
-	case *history.ExecutionFailed:
-		return &Outcome{Status: provider.StatusFailed, Failure: &ev.Failure}
+	result, failure, ended := history.OutcomeOf(ev)
+	if !ended {
+		return nil
 	}
-	return nil
+	o := &Outcome{Status: provider.StatusCompleted, Result: result, Failure: failure}
+	switch ev.(type) {
+	case *history.ExecutionFailed:
+		o.Status = provider.StatusFailed
+	case *history.ExecutionCancelled:
+		o.Status = provider.StatusCancelled
+	case *history.ExecutionTerminated:
+		o.Status = provider.StatusTerminated
+	}
+	return o
 }

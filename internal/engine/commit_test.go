@@ -80,9 +80,9 @@ func TestBlockingDeferHoldsUpNobodyElse(t *testing.T) {
 		t.Cleanup(func() { close(release) }) // after the engine has stopped
 		clinging := Orchestration{Name: "clinging", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
 			defer func() { <-release }()
-			_, err := x.Await(x.Event("x"))
+			_, err := x.Await(x.Root().Event("x"))
 			if err == nil {
-				_, err = x.Await(x.Event("y"))
+				_, err = x.Await(x.Root().Event("y"))
 			}
 			return history.Payload{}, err
 		}}

@@ -40,6 +40,12 @@ type ActivityInfo struct {
 	Event      int32 // number of the scheduling event: with the two above the identity of the activity
 	Name       string
 	Attempt    int32
+	// Deadline is when the attempt is ended, at the latest, by the local clock.
+	Deadline time.Time
+	// LastFailure is how the last attempt with an outcome has failed, nil if there was none.
+	LastFailure *history.Failure
+
+	run *activityRun
 }
 
 // Orchestration is a registered orchestration.
@@ -54,11 +60,13 @@ type Activity struct {
 	Run  ActivityFunc
 }
 
-// Options configure an Engine. All fields must be set (package pawl supplies the defaults).
+// Options configure an Engine. All fields but Tags must be set (package pawl supplies the defaults).
 type Options struct {
 	Logger *slog.Logger
 	// Name is shown to operators.
 	Name string
+	// ClientOnly makes no worker of a process, whatever functions it has.
+	ClientOnly bool
 	// Slots is how many activities run at a time.
 	Slots int
 	// MaxInstances is how many instances may be held at a time.
@@ -71,15 +79,25 @@ type Options struct {
 	TurnTimeout time.Duration
 	// MaxAttempts is how often an item is tried without an outcome before it is quarantined.
 	MaxAttempts int32
+	// ActivityTimeout bounds one attempt of an activity that was scheduled without a limit of its own.
+	ActivityTimeout time.Duration
+	// Tags are those that this process serves, beside activities without a tag.
+	Tags []string
 	// MaxBatch bounds the items of one call, MaxBatchBytes their payload bytes.
 	MaxBatch      int
 	MaxBatchBytes int
+	// Limits bound what a turn records; zero is no limit.
+	Limits replay.Limits
+	// MaxCalls bound how many calls of clients may be under way.
+	MaxCalls MaxCalls
 	// FailureOf converts errors of orchestration code.
 	FailureOf replay.FailureOf
+	// CauseOf makes the error that a running activity finds as the cause of its context's end.
+	CauseOf func(*history.Failure) error
 }
 
 // ErrStopped is returned by calls on an engine that has been stopped.
-var ErrStopped = errors.New("stopped")
+var ErrStopped = errors.New("the app is stopped")
 
 // Engine is one process's connection to a store. Its methods are safe for concurrent use.
 type Engine struct {
@@ -94,11 +112,18 @@ type Engine struct {
 	classes        classCache
 	clock          clock
 	waiters        waiters
+	updates        subscribers[updateKey, history.Event]       // to answers
+	statuses       subscribers[string, provider.InstanceState] // to custom statuses, by instance
+	divergences    divergences
 	watchdogs      watchdogs
 
 	starts *batcher[*startCall]
 	sends  *batcher[*sendCall]
-	reads  *batcher[readCall]
+	// sendDoubt is of calls of sends.
+	sendDoubt doubt
+	reads     *batcher[readCall]
+
+	startPlaces, messagePlaces, queryPlaces places
 
 	// ctx ends when the engine has stopped; all calls use it or a child.
 	ctx    context.Context
@@ -120,8 +145,9 @@ func New(store provider.Provider, opts Options) *Engine {
 	e.done = make(chan struct{})
 	e.waiters.byInstance = map[string][]*Waiter{}
 	e.starts = newBatcher(e, e.flushStarts)
-	e.sends = newBatcher(e, e.flushSends)
+	e.sends, e.sendDoubt = newBatcher(e, e.flushSends), newDoubt()
 	e.reads = newBatcher(e, e.flushReads)
+	e.startPlaces, e.messagePlaces, e.queryPlaces = newPlaces(opts.MaxCalls.Starts), newPlaces(opts.MaxCalls.Messages), newPlaces(opts.MaxCalls.Queries)
 	return e
 }
 
@@ -131,7 +157,7 @@ func (e *Engine) Start(ctx context.Context, orchestrations []Orchestration, acti
 	if err := e.register(ctx, orchestrations, activities); err != nil {
 		return err
 	}
-	worker := len(orchestrations)+len(activities) > 0
+	worker := !e.opts.ClientOnly && len(orchestrations)+len(activities) > 0
 	if worker {
 		s := newSession(e)
 		if err := e.call(ctx, s.pulse); err != nil {
@@ -156,8 +182,11 @@ func (e *Engine) register(ctx context.Context, orchestrations []Orchestration, a
 	for _, o := range orchestrations {
 		classes = append(classes, orchestrationClass(o.Name, o.Version))
 	}
+	tags := append([]string{""}, e.opts.Tags...)
 	for _, a := range activities {
-		classes = append(classes, activityClass(a.Name))
+		for _, tag := range tags {
+			classes = append(classes, activityClass(a.Name, tag))
+		}
 	}
 	ids, err := e.classes.resolve(ctx, e, classes)
 	if err != nil {
@@ -168,11 +197,11 @@ func (e *Engine) register(ctx context.Context, orchestrations []Orchestration, a
 	for i := range orchestrations {
 		e.orchestrations[ids[i]] = &orchestrations[i]
 	}
-	for i := range activities {
-		e.activities[ids[len(orchestrations)+i]] = &activities[i]
-	}
 	e.orchClasses = ids[:len(orchestrations):len(orchestrations)]
 	e.workClasses = ids[len(orchestrations):]
+	for i, id := range e.workClasses {
+		e.activities[id] = &activities[i/len(tags)]
+	}
 	return nil
 }
 

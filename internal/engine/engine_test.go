@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"testing"
@@ -19,7 +20,8 @@ func options(t *testing.T) Options {
 	return Options{
 		Logger: slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})), Name: "test",
 		Slots: 5, MaxInstances: 20, CacheBytes: 1 << 20, PulseInterval: time.Second, TTL: 3 * time.Second,
-		TurnTimeout: time.Second, MaxAttempts: 10, MaxBatch: 8, MaxBatchBytes: 1 << 20,
+		TurnTimeout: time.Second, MaxAttempts: 10, MaxBatch: 8, MaxBatchBytes: 1 << 20, ActivityTimeout: time.Hour,
+		CauseOf: func(f *history.Failure) error { return errors.New(f.Message) },
 		FailureOf: func(err error) history.Failure {
 			return history.Failure{Kind: history.FailureError, Message: err.Error()}
 		},
@@ -31,7 +33,7 @@ var fan = Orchestration{Name: "fan", Run: func(x *replay.Execution, _ history.Pa
 	for range 3 {
 		var futures []*replay.Future
 		for range 4 {
-			futures = append(futures, x.Activity("work", history.Payload{}))
+			futures = append(futures, x.Root().Activity("work", history.Payload{}, nil))
 		}
 		for _, f := range futures[:3] {
 			if _, err := x.Await(f); err != nil {
@@ -72,7 +74,7 @@ func TestNothingLeaks(t *testing.T) {
 					id := fmt.Sprint("i-", i)
 					e := engines[i%2]
 					waiters = append(waiters, e.Watch(id, true))
-					if _, err := e.StartInstance(ctx, StartSpec{InstanceID: id, Name: "fan", Watch: true}); err != nil {
+					if _, err := e.StartInstance(ctx, StartSpec{InstanceID: id, Name: "fan", Waiter: waiters[len(waiters)-1]}); err != nil {
 						t.Fatal(err)
 					}
 				}

@@ -80,6 +80,13 @@ func (h *hook) AckWorkItems(ctx context.Context, r *provider.AckWorkRequest) (*p
 	})
 }
 
+func (h *hook) AbandonItems(ctx context.Context, r *provider.AbandonRequest) error {
+	_, err := hooked(ctx, h, "AbandonItems", func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, h.Provider.AbandonItems(ctx, r)
+	})
+	return err
+}
+
 func (h *hook) RetireWorker(ctx context.Context, w provider.WorkerID) error {
 	_, err := hooked(ctx, h, "RetireWorker", func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, h.Provider.RetireWorker(ctx, w)
@@ -111,20 +118,20 @@ func pass(d time.Duration) {
 
 // waiting ends with its first event x.
 var waiting = Orchestration{Name: "waiting", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
-	_, err := x.Await(x.Event("x"))
+	_, err := x.Await(x.Root().Event("x"))
 	return history.Payload{}, err
 }}
 
 // single ends with its only activity.
 var single = Orchestration{Name: "single", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
-	_, err := x.Await(x.Activity("work", history.Payload{}))
+	_, err := x.Await(x.Root().Activity("work", history.Payload{}, nil))
 	return history.Payload{}, err
 }}
 
 // napping ends when its timer of d fires.
 func napping(d time.Duration) Orchestration {
 	return Orchestration{Name: "napping", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
-		_, err := x.Await(x.Timer(d))
+		_, err := x.Await(x.Root().Timer(d))
 		return history.Payload{}, err
 	}}
 }
@@ -148,7 +155,7 @@ func launch(t *testing.T, p provider.Provider, o Options, orchestrations []Orche
 func begin(t *testing.T, e *Engine, id, name string) *Waiter {
 	t.Helper()
 	w := e.Watch(id, true)
-	if status, err := e.StartInstance(t.Context(), StartSpec{InstanceID: id, Name: name, Watch: true}); err != nil || status != provider.Applied {
+	if status, err := e.StartInstance(t.Context(), StartSpec{InstanceID: id, Name: name, Waiter: w}); err != nil || status != provider.Applied {
 		t.Fatalf("start of %s: %v, %v", id, status, err)
 	}
 	return w
@@ -157,7 +164,7 @@ func begin(t *testing.T, e *Engine, id, name string) *Waiter {
 // raiseX sends the event that waiting waits for.
 func raiseX(t *testing.T, e *Engine, id string) {
 	t.Helper()
-	if status, err := e.Raise(t.Context(), id, "x", "message to "+id, history.Payload{}); err != nil || status != provider.Applied {
+	if status, err := e.Raise(t.Context(), id, RaisedEvent{Name: "x", MessageID: "message to " + id}); err != nil || status != provider.Applied {
 		t.Fatalf("raise to %s: %v, %v", id, status, err)
 	}
 }

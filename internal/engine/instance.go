@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"time"
 
@@ -27,8 +28,11 @@ type instance struct {
 	busy    bool // a turn or its commit is under way
 	seated  bool // busy, and counted in session.seated
 	dropped bool // not in session.instances any more
+	missed  bool // news came while it was busy
 	x       *replay.Execution
 	size    int64 // estimated bytes of x
+	// replayed: x was made from a history and no turn of it was committed yet.
+	replayed bool
 
 	pending  []replay.Message            // from the inbox, for the next turn
 	finished []replay.Message            // results of local activities, for the next turn
@@ -93,10 +97,20 @@ func (s *session) news(in *instance, item *provider.OrchestrationItem) {
 		// wait for it (commit.go, applied).
 		s.strays[item.Ref] = stray{item, time.Now()}
 	case in.busy:
-		// The commit under way comes after this read and brings what it leaves.
+		// A commit that is under way comes after this read and brings what it leaves. If it is being given back instead,
+		// the news is for whoever claims it then.
+		in.missed = true
 	case in.held:
 		in.pending = in.messages(item.Messages)
 		in.proceed()
+	}
+}
+
+// claimMissed has an instance looked for that was given back while news came for it. s.mu is held.
+func (in *instance) claimMissed() {
+	if in.missed {
+		in.missed = false
+		in.s.orch.kick()
 	}
 }
 
@@ -217,8 +231,13 @@ func (e *Engine) message(instanceID string, m *provider.Message) replay.Message 
 		e.log.Error("unreadable message is ignored", "instance", instanceID, "error", err, "body", string(m.Body))
 		return r
 	}
-	if received, ok := ev.(*history.EventReceived); ok {
-		received.MessageID = m.ID
+	switch ev := ev.(type) {
+	case *history.EventReceived:
+		ev.MessageID = m.ID
+	case *history.ChildFailed:
+		if m.Event != 0 { // the child was terminated: the store knows who it belongs to, the body does not
+			ev.Scheduled = m.Event
+		}
 	}
 	r.Event = ev
 	return r
@@ -271,16 +290,19 @@ func (in *instance) runTurn(c *carrier) {
 	s := in.s
 	s.e.crew.letOthersRun() // results that are just coming belong into this turn
 	s.mu.Lock()
-	input := slices.Concat(in.finished, in.pending)
-	in.given, in.finished, in.pending = in.finished, nil, nil
+	input := in.nextInput()
 	s.mu.Unlock()
 
+	if in.x == nil && in.nextSeq > 1 && s.e.stoppedRunning(in.class) {
+		in.leave(provider.AbandonedInstance{Ref: in.Ref, Token: in.token, UndoAttempt: true})
+		return
+	}
 	if err := in.catchUp(); err != nil {
 		in.loadFailed(err)
 		return
 	}
 	watchdog := s.e.watchdogs.start(s.e.opts.TurnTimeout)
-	out, err := in.x.Turn(replay.Input{At: s.turnTime(input), Messages: input, Watchdog: watchdog.C,
+	out, err := in.x.Turn(replay.Input{At: s.turnTime(input), Messages: input, Limits: s.e.opts.Limits, Watchdog: watchdog.C,
 		Progress: func() { watchdog.Reset(s.e.opts.TurnTimeout) }})
 	if err == nil { // code that is stuck may still reset it
 		s.e.watchdogs.stop(watchdog)
@@ -289,7 +311,9 @@ func (in *instance) runTurn(c *carrier) {
 	case err != nil:
 		in.giveBack(err)
 	case out.Divergence != nil:
-		in.park(divergenceReason(out.Divergence))
+		reason := divergenceReason(out.Divergence)
+		in.s.e.noteDivergence(in.class, in.id, reason)
+		in.park(reason)
 	default:
 		in.submit(c, out)
 	}
@@ -318,14 +342,40 @@ type parkReason struct {
 	Attempts int32  `json:"attempts,omitempty"`
 }
 
+// String says it in one line.
+func (r parkReason) String() string {
+	if r.Expected == "" && r.Actual == "" {
+		return r.Reason + ": " + r.Detail
+	}
+	return fmt.Sprintf("%s: at event %d the history has %s, the code has %s, at %s", r.Reason, r.Event, r.Expected, r.Actual, r.Source)
+}
+
+// logged is what a line of the log says about it: what applies.
+func (r parkReason) logged() []any {
+	fields := []any{"reason", r.Reason}
+	if r.Expected != "" || r.Actual != "" {
+		fields = append(fields, "event", r.Event, "expected", r.Expected, "actual", r.Actual, "source", r.Source)
+	}
+	if r.Attempts > 0 {
+		fields = append(fields, "attempts", r.Attempts)
+	}
+	if r.Detail != "" {
+		fields = append(fields, "detail", r.Detail)
+	}
+	return fields
+}
+
 func divergenceReason(d *replay.Divergence) parkReason {
 	return parkReason{Reason: "diverged", Event: d.Event, Expected: d.Expected, Actual: d.Actual, Source: d.Source}
 }
 
 // park gives the instance back so that nobody claims it until it is resumed. The instance is busy.
 func (in *instance) park(reason parkReason) {
-	in.s.e.log.Error("instance parked", "instance", in.id, "execution", in.execution, "reason", reason.Reason, "event", reason.Event,
-		"expected", reason.Expected, "actual", reason.Actual, "source", reason.Source, "detail", reason.Detail)
+	in.s.e.log.Error("instance parked", append([]any{"instance", in.id, "execution", in.execution}, reason.logged()...)...)
+	if err := in.failParent(reason); err != nil {
+		in.giveBack(fmt.Errorf("parent not told that the instance is parked: %w", err))
+		return
+	}
 	body, err := json.Marshal(reason)
 	if err != nil {
 		body = []byte(`{"reason":"unknown"}`)
@@ -369,6 +419,7 @@ func (in *instance) drop() {
 	orphans := in.detach()
 	regrant := in.regrant
 	in.regrant = nil
+	in.claimMissed()
 	in.idle()
 	s.mu.Unlock()
 	s.record(orphans)

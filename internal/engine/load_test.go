@@ -35,7 +35,7 @@ func lasting(d time.Duration, begun *atomic.Int64) Activity {
 // hog goes on for ever, one activity after the other.
 var hog = Orchestration{Name: "hog", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
 	for {
-		if _, err := x.Await(x.Activity("work", nothing)); err != nil {
+		if _, err := x.Await(x.Root().Activity("work", nothing, nil)); err != nil {
 			return nothing, err
 		}
 	}
@@ -74,7 +74,7 @@ func press(t *testing.T, e *Engine, name string, n int) *load {
 				begun := time.Now()
 				id := fmt.Sprint(name, "-", i, "-", j)
 				w := e.Watch(id, true)
-				if status, err := e.StartInstance(t.Context(), StartSpec{InstanceID: id, Name: name, Watch: true}); err != nil || status != provider.Applied {
+				if status, err := e.StartInstance(t.Context(), StartSpec{InstanceID: id, Name: name, Waiter: w}); err != nil || status != provider.Applied {
 					t.Errorf("start of %s: %v, %v", id, status, err)
 					return
 				}
@@ -247,7 +247,7 @@ func TestSequencesSideBySide(t *testing.T) {
 	const steps = 20
 	sequence := Orchestration{Name: "sequence", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
 		for range steps {
-			if _, err := x.Await(x.Activity("work", nothing)); err != nil {
+			if _, err := x.Await(x.Root().Activity("work", nothing, nil)); err != nil {
 				return nothing, err
 			}
 		}
@@ -396,9 +396,9 @@ func TestForeignQueue(t *testing.T) {
 		store := strain(model.New(model.Options{}).Open(), ms, 0)
 		scatter := Orchestration{Name: "scatter", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
 			for range foreign {
-				x.Activity("elsewhere", nothing)
+				x.Root().Activity("elsewhere", nothing, nil)
 			}
-			_, err := x.Await(x.Event("never"))
+			_, err := x.Await(x.Root().Event("never"))
 			return nothing, err
 		}}
 		var begun atomic.Int64

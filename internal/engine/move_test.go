@@ -71,7 +71,7 @@ func pingPong(begun *atomic.Int32, rounds int, names ...string) Orchestration {
 		begun.Add(1)
 		for range rounds {
 			for _, name := range names {
-				if _, err := x.Await(x.Activity(name, history.Payload{})); err != nil {
+				if _, err := x.Await(x.Root().Activity(name, history.Payload{}, nil)); err != nil {
 					return history.Payload{}, err
 				}
 			}
@@ -191,7 +191,7 @@ func TestDeadlyActivityIsToBlame(t *testing.T) {
 		store := model.New(model.Options{})
 		var ran atomic.Int32
 		tolerant := Orchestration{Name: "tolerant", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
-			f := x.Activity("work", history.Payload{})
+			f := x.Root().Activity("work", history.Payload{}, nil)
 			if _, err := x.Await(f); err != nil {
 				return history.Payload{}, err
 			}
@@ -207,7 +207,7 @@ func TestDeadlyActivityIsToBlame(t *testing.T) {
 		e := launch(t, store.Open(), options(t), []Orchestration{tolerant}, nil)
 		w := begin(t, e, "i", "tolerant")
 		synctest.Wait()
-		class := e.classes.ids[activityClass("work")]
+		class := e.classes.ids[activityClass("work", "")]
 		for range options(t).MaxAttempts {
 			dies(t, store, class, e.orchClasses)
 		}
@@ -232,8 +232,8 @@ func TestStopReleasesFetchedInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := model.New(model.Options{})
 		both := Orchestration{Name: "both", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
-			x.Activity("work", history.Payload{})
-			_, err := x.Await(x.Event("x"))
+			x.Root().Activity("work", history.Payload{}, nil)
+			_, err := x.Await(x.Root().Event("x"))
 			return history.Payload{}, err
 		}}
 		slowWork := Activity{Name: "work", Run: func(context.Context, ActivityInfo, history.Payload) (history.Payload, *history.Failure) {

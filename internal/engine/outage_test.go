@@ -20,7 +20,7 @@ const steps = 20
 
 var stepping = Orchestration{Name: "stepping", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
 	for range steps {
-		if _, err := x.Await(x.Activity("step", history.Payload{})); err != nil {
+		if _, err := x.Await(x.Root().Activity("step", history.Payload{}, nil)); err != nil {
 			return history.Payload{}, err
 		}
 	}

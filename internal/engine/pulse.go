@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/pawlrun/pawl/history"
@@ -12,6 +13,7 @@ import (
 // beatState is what the pulse goroutine remembers.
 type beatState struct {
 	joined bool
+	serves []provider.ClassID // what the store knows of the classes of this worker
 	peers  map[provider.WorkerID]peerBeat
 }
 
@@ -87,9 +89,15 @@ func (s *session) pulse(ctx context.Context) error {
 	if s.overdue() > 2*e.opts.PulseInterval { // nobody was watched meanwhile: the store may have been away for all
 		clear(s.beat.peers)
 	}
+	items, runs, expired := s.heldWork(sent)
+	for _, run := range expired {
+		run.timeOut(history.TimeoutStartToClose)
+	}
+	serves := s.newsOfServes()
 	reply, err := e.store.Pulse(ctx, &provider.PulseRequest{
-		Worker: s.worker, Join: !s.beat.joined, Name: e.opts.Name, TTL: e.opts.PulseInterval / 2, Reap: s.suspects(sent),
-		Classes: e.orchClasses, WorkClasses: e.workClasses, Sleep: true, Watch: e.waiters.watched(),
+		Worker: s.worker, Join: !s.beat.joined, Serves: serves, BeatLasts: e.opts.TTL, Name: e.opts.Name, TTL: e.opts.PulseInterval / 2, Reap: s.suspects(sent),
+		Classes: e.claimable(), WorkClasses: e.workClasses, Sleep: true, Watch: e.waiters.watched(),
+		Held: items,
 	})
 	if err != nil {
 		return err
@@ -98,7 +106,11 @@ func (s *session) pulse(ctx context.Context) error {
 		return errLost
 	}
 	e.clock.observe(reply.Now)
+	e.lookForStatuses()
 	s.beat.joined = true
+	if serves != nil {
+		s.beat.serves = serves
+	}
 	s.mu.Lock()
 	s.lastBeat = sent
 	answered := time.Now()
@@ -108,6 +120,7 @@ func (s *session) pulse(ctx context.Context) error {
 	s.mu.Unlock()
 	s.notePeers(reply.Stale, answered)
 	s.forgetStrays()
+	s.pulsed(runs, reply.Gone)
 	e.finished(reply.Done)
 	if reply.OrchestrationsReady {
 		s.orch.kick()
@@ -120,6 +133,21 @@ func (s *session) pulse(ctx context.Context) error {
 		s.addTimer(reply.NextTimer)
 	}
 	return nil
+}
+
+// newsOfServes are the classes this worker serves, or nil if the store knows them. One that drains serves none any more.
+func (s *session) newsOfServes() []provider.ClassID {
+	s.mu.Lock()
+	draining := s.draining
+	s.mu.Unlock()
+	serves := []provider.ClassID{}
+	if !draining {
+		serves = append(append(serves, s.e.claimable()...), s.e.workClasses...)
+	}
+	if s.beat.joined && slices.Equal(serves, s.beat.serves) {
+		return nil
+	}
+	return serves
 }
 
 // suspects are the workers whose beat this process itself has seen unchanged for a TTL of its own successful beats. The
@@ -197,6 +225,7 @@ func (e *Engine) replace(old, next *session) bool {
 
 // clientPulse looks after waiters in a process that is no worker.
 func (e *Engine) clientPulse() error {
+	e.lookForStatuses()
 	watch := e.waiters.watched()
 	if len(watch) == 0 {
 		return nil
@@ -244,9 +273,11 @@ func (e *Engine) notified(s *session, note provider.Notification) {
 	case provider.NotifyDone:
 		if note.State != nil {
 			e.finished([]provider.InstanceState{*note.State})
-		} else if e.waiters.has(note.InstanceID) {
+		} else if e.waiters.has(note.InstanceID) || e.statuses.has(note.InstanceID) {
 			e.reads.add(readCall(note.InstanceID))
 		}
+	case provider.NotifyStatus:
+		e.statusChanged(note.InstanceID)
 	case provider.NotifyHeld, provider.NotifyReady:
 		if s != nil {
 			s.orch.kick()
@@ -284,12 +315,15 @@ func (e *Engine) flushReads(calls []readCall, _ *carrier) {
 // finished answers those who wait for instances that have ended.
 func (e *Engine) finished(states []provider.InstanceState) {
 	for i := range states {
+		e.statuses.tell(states[i].InstanceID, states[i])
+	}
+	for i := range states {
 		o, err := OutcomeOf(&states[i])
 		if err != nil {
 			o = &Outcome{Status: states[i].Status, Failure: &history.Failure{Kind: history.FailureBadPayload, Message: "the outcome cannot be read: " + err.Error()}}
 		}
 		if o != nil {
-			e.waiters.complete(states[i].InstanceID, o)
+			e.waiters.complete(states[i].InstanceID, states[i].Ref, o)
 		}
 	}
 }

@@ -21,10 +21,11 @@ type session struct {
 	ctx        context.Context
 	cancel     context.CancelFunc
 	workCtx    context.Context
-	cancelWork context.CancelFunc
+	cancelWork context.CancelCauseFunc
 
 	acks     *batcher[*ackCall]
 	ackWorks *batcher[*ackWorkCall]
+	returns  *batcher[*returnCall]
 	orch     claimer
 	work     claimer
 	reads    chan struct{} // one for each history that is being read
@@ -37,6 +38,7 @@ type session struct {
 	cache     cache
 	slots     int                               // free activity slots
 	runs      map[provider.WorkKey]*activityRun // activities running
+	lingering map[*activityRun]time.Time        // those whose attempt was ended without them, and when; zero once reported
 	passed    int                               // activities begun here since older ones were last claimed from the queue
 	busy      int                               // instances with a turn or commit under way
 	seated    int                               // of those, the ones in their first turn since they were granted
@@ -44,12 +46,15 @@ type session struct {
 	ahead     int                               // starts that may yet go before those
 	settling  int                               // fetches under way, and instances between a commit and what follows from it
 	timers    timerQueue
+	retries   timerQueue // when the delays end of what was given back here, by the local clock
 	draining  bool
 	lastBeat  time.Time                // local time the last successful beat was sent
 	heard     time.Time                // local time its answer came, if that can be relied on
 	timersDue bool                     // a timer this process knows of is due and not yet looked for
 	cut       []provider.AbandonedWork // activities that the drain cut short
 	quiet     chan struct{}
+
+	retryAdded chan struct{} // the first of retries has changed
 
 	// doubt is set when a call whose outcome was unknown then failed for good: the store may hold leases for this
 	// session that it does not know of.
@@ -58,11 +63,12 @@ type session struct {
 }
 
 func newSession(e *Engine) *session {
-	s := &session{e: e, worker: provider.NewWorkerID(), instances: map[provider.Ref]*instance{}, strays: map[provider.Ref]stray{}, runs: map[provider.WorkKey]*activityRun{}, slots: e.opts.Slots, lastBeat: time.Now(), heard: time.Now(), over: make(chan struct{})}
+	s := &session{e: e, worker: provider.NewWorkerID(), instances: map[provider.Ref]*instance{}, strays: map[provider.Ref]stray{}, runs: map[provider.WorkKey]*activityRun{}, lingering: map[*activityRun]time.Time{}, retryAdded: make(chan struct{}, 1), slots: e.opts.Slots, lastBeat: time.Now(), heard: time.Now(), over: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancel(e.ctx)
-	s.workCtx, s.cancelWork = context.WithCancel(s.ctx)
+	s.workCtx, s.cancelWork = context.WithCancelCause(s.ctx)
 	s.acks = newBatcher(e, s.flushAcks)
 	s.ackWorks = newBatcher(e, s.flushAckWorks)
+	s.returns = newBatcher(e, s.flushReturns)
 	s.reads = make(chan struct{}, maxReads)
 	s.orch.init()
 	s.work.init()
@@ -90,7 +96,7 @@ func (s *session) drain(ctx context.Context) error {
 	select {
 	case <-quiet:
 	case <-ctx.Done():
-		s.cancelWork()
+		s.cancelWork(ErrStopped)
 		grace := time.NewTimer(time.Second)
 		defer grace.Stop()
 		select {
@@ -99,7 +105,7 @@ func (s *session) drain(ctx context.Context) error {
 		}
 	}
 	s.mu.Lock()
-	left, cut := len(s.runs), s.cut
+	left, cut := len(s.runs)+len(s.lingering), s.cut
 	s.mu.Unlock()
 	s.e.replace(s, nil) // no beat after the retirement
 
@@ -124,7 +130,7 @@ func (s *session) drain(ctx context.Context) error {
 
 // checkQuiet signals a waiting drain when nothing is under way. s.mu is held.
 func (s *session) checkQuiet() {
-	if s.quiet != nil && len(s.runs) == 0 && s.busy == 0 && s.settling == 0 {
+	if s.quiet != nil && len(s.runs)+len(s.lingering) == 0 && s.busy == 0 && s.settling == 0 {
 		close(s.quiet)
 		s.quiet = nil
 	}

@@ -78,7 +78,7 @@ func TestStoreSlowsDown(t *testing.T) {
 					return nothing, nil
 				}}
 				long := Orchestration{Name: "long", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
-					_, err := x.Await(x.Activity("patiently", nothing))
+					_, err := x.Await(x.Root().Activity("patiently", nothing, nil))
 					return nothing, err
 				}}
 				peer := strain(store.Open(), ms, 0)
@@ -171,7 +171,7 @@ func TestCallersGiveUp(t *testing.T) {
 					if i%2 == 0 {
 						_, err = e.StartInstance(little, StartSpec{InstanceID: id, Name: "single"})
 					} else {
-						_, err = e.Raise(little, "waiting", "other", id, nothing)
+						_, err = e.Raise(little, "waiting", RaisedEvent{Name: "other", MessageID: id})
 					}
 					cancel()
 					if took := time.Since(from); took != patience || !errors.Is(err, context.DeadlineExceeded) {

@@ -62,7 +62,7 @@ func TestCodeAsSlowAsItsLimit(t *testing.T) {
 		o := options(t)
 		slow := Orchestration{Name: "slow", Run: func(x *replay.Execution, _ history.Payload) (history.Payload, error) {
 			pass(o.TurnTimeout)
-			_, err := x.Await(x.Event("x"))
+			_, err := x.Await(x.Root().Event("x"))
 			return history.Payload{}, err
 		}}
 		e := launch(t, model.New(model.Options{}).Open(), o, []Orchestration{slow}, nil)

@@ -13,7 +13,7 @@ import (
 
 // The traps of coroutines, one test each.
 
-func waiting(x *Execution) { _, _ = x.Await(x.Event("never")) }
+func waiting(x *Execution) { _, _ = x.Await(x.Root().Event("never")) }
 
 func TestGoexitInUserCode(t *testing.T) {
 	out, _ := run(t, func(*Execution, history.Payload) (history.Payload, error) {
@@ -61,7 +61,7 @@ func TestLockedThreads(t *testing.T) {
 func TestForeignGoroutineIsRefused(t *testing.T) {
 	errs := make(chan error)
 	out, _ := run(t, func(x *Execution, _ history.Payload) (history.Payload, error) {
-		f := x.Activity("a", text(""))
+		f := x.Root().Activity("a", text(""), nil)
 		go func() {
 			_, err := x.Await(f)
 			errs <- err
@@ -83,7 +83,7 @@ func TestForeignGoroutineIsRefused(t *testing.T) {
 func TestForeignFutureIsRefused(t *testing.T) {
 	var stolen *Future
 	run(t, func(x *Execution, _ history.Payload) (history.Payload, error) {
-		stolen = x.Event("e")
+		stolen = x.Root().Event("e")
 		waiting(x)
 		return history.Payload{}, nil
 	}, []history.Event{started()}, Input{Fresh: true})
@@ -105,7 +105,7 @@ func TestCloseUnwinds(t *testing.T) {
 		defer func() {
 			deferred.Store(true)
 			_ = recover()
-			x.Activity("clean-up", text("")) // ends this deferred function, records nothing
+			x.Root().Activity("clean-up", text(""), nil) // ends this deferred function, records nothing
 			after.Store(true)
 		}()
 		func() {
@@ -182,7 +182,7 @@ func BenchmarkReplay10k(b *testing.B) {
 	const rounds = 3333
 	fn := func(x *Execution, _ history.Payload) (history.Payload, error) {
 		for range rounds {
-			if _, err := x.Await(x.Activity("a", text(""))); err != nil {
+			if _, err := x.Await(x.Root().Activity("a", text(""), nil)); err != nil {
 				return history.Payload{}, err
 			}
 		}
@@ -210,7 +210,7 @@ func BenchmarkReplay10k(b *testing.B) {
 func BenchmarkTurn(b *testing.B) {
 	x, err := New("i", 1, []history.Event{started()}, func(x *Execution, _ history.Payload) (history.Payload, error) {
 		for {
-			if _, err := x.Await(x.Activity("a", history.Payload{})); err != nil {
+			if _, err := x.Await(x.Root().Activity("a", history.Payload{}, nil)); err != nil {
 				return history.Payload{}, err
 			}
 		}
@@ -261,7 +261,7 @@ func TestProgressRestartsTheWatchdog(t *testing.T) {
 			for range 20 {
 				work := time.NewTimer(700 * time.Millisecond)
 				<-work.C
-				if _, err := x.Await(x.Event("e")); err != nil {
+				if _, err := x.Await(x.Root().Event("e")); err != nil {
 					return history.Payload{}, err
 				}
 			}

@@ -39,13 +39,22 @@ func sameCommand(recorded, issued history.Event) bool {
 		return ok && i.Name == r.Name
 	case *history.ChildScheduled:
 		i, ok := issued.(*history.ChildScheduled)
-		return ok && i.Name == r.Name && i.InstanceID == r.InstanceID
+		return ok && i.Name == r.Name && i.InstanceID == r.InstanceID && i.Detached == r.Detached
 	case *history.TimerScheduled:
 		_, ok := issued.(*history.TimerScheduled)
 		return ok
 	case *history.EventAwaited:
 		i, ok := issued.(*history.EventAwaited)
 		return ok && i.Name == r.Name
+	case *history.EventSent:
+		i, ok := issued.(*history.EventSent)
+		return ok && i.Name == r.Name && i.InstanceID == r.InstanceID
+	case *history.Cancelled:
+		i, ok := issued.(*history.Cancelled)
+		return ok && i.Scheduled == r.Scheduled
+	case *history.UpdateAnswered:
+		i, ok := issued.(*history.UpdateAnswered)
+		return ok && i.ID == r.ID
 	}
 	return false
 }
@@ -61,6 +70,16 @@ func describe(ev history.Event) string {
 		return fmt.Sprintf("EventAwaited(%q)", ev.Name)
 	case *history.EventReceived:
 		return fmt.Sprintf("EventReceived(%q)", ev.Name)
+	case *history.EventSent:
+		return fmt.Sprintf("EventSent(%q, instance %q)", ev.Name, ev.InstanceID)
+	case *history.Cancelled:
+		return fmt.Sprintf("Cancelled(event %d)", ev.Scheduled)
+	case *history.UpdateReceived:
+		return fmt.Sprintf("UpdateReceived(%q)", ev.Name)
+	case *history.UpdateAnswered:
+		return fmt.Sprintf("UpdateAnswered(of event %d)", ev.Received)
+	case *history.LimitExceeded:
+		return fmt.Sprintf("LimitExceeded(%s)", ev.What)
 	case *history.ExecutionFailed:
 		return fmt.Sprintf("ExecutionFailed(%s)", ev.Failure.Message)
 	}

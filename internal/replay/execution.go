@@ -26,7 +26,7 @@ type Function func(x *Execution, input history.Payload) (history.Payload, error)
 // ContinueAsNew is returned by a Function to end this execution and start the next.
 type ContinueAsNew struct {
 	Input   history.Payload
-	Version string // "" for the same version
+	Version *string // nil for the same version
 }
 
 // Error implements error, so that the request travels as a return value.
@@ -57,8 +57,26 @@ type Execution struct {
 	open  map[int32]*Future    // scheduled and unanswered: activities, timers, children
 	waits map[string][]*Future // waits by event name, oldest first; nil until the first
 	seen  seenMessages
+	root  Scope
 
-	out Outcome
+	// What the code has told.
+	patches map[string]bool
+	values  map[string]history.Payload // key-value state; nil while it is as it was at the start
+	queries map[string]Query
+	updates map[string]Update
+	checks  int32 // calls of Check so far
+	// Updates that were answered, and what code that is called for an answer may do.
+	answered answeredUpdates
+	handling bool        // the code of an update is running: it must not wait
+	readOnly bool        // code is running that may only look
+	refused  atomic.Bool // it tried to do more
+	// The next execution, once the code has asked for it.
+	continued *ContinueAsNew
+
+	out    Outcome
+	limits Limits
+	// What the code has issued in this turn.
+	issued, issuedBytes int
 
 	// The hand-over.
 	foreign  atomic.Bool
@@ -84,12 +102,30 @@ func New(instanceID string, execution int32, recorded []history.Event, fn Functi
 	}
 	x := &Execution{
 		fn: fn, failureOf: failureOf, instanceID: instanceID, execution: execution, started: started,
-		recorded: recorded[1:], next: 1, now: started.StartedAt,
+		recorded: withoutTermination(recorded[1:]), next: 1, now: started.StartedAt,
 		open:   map[int32]*Future{},
 		resume: make(chan struct{}), parked: make(chan struct{}), exited: make(chan struct{}), stuck: make(chan struct{}),
 	}
 	x.seen.seed(started.SeenMessages)
+	for _, at := range started.Updates {
+		x.answered.add(at)
+	}
+	x.root.x = x
+	if started.Cancelled != nil {
+		x.root.cancelled = cancellation(started.Cancelled.Reason)
+	}
 	return x, nil
+}
+
+// withoutTermination leaves out what the store has recorded without the code's knowledge: for the code, an execution that
+// was terminated waits for ever.
+func withoutTermination(recorded []history.Event) []history.Event {
+	if n := len(recorded) - 1; n >= 0 {
+		if _, ok := recorded[n].(*history.ExecutionTerminated); ok {
+			return recorded[:n]
+		}
+	}
+	return recorded
 }
 
 // Follow adds events that another process has recorded since the last Turn here. The next Turn replays them first, as if
@@ -98,7 +134,7 @@ func (x *Execution) Follow(recorded []history.Event) error {
 	if x.ended {
 		return errors.New("replay: events after the end of the execution")
 	}
-	x.recorded = slices.Concat(x.recorded, recorded)
+	x.recorded = slices.Concat(x.recorded, withoutTermination(recorded))
 	x.live = false
 	return nil
 }
@@ -110,11 +146,13 @@ func (x *Execution) Known() int32 { return x.next + int32(len(x.recorded)) }
 type Input struct {
 	// At is the time of the turn; time never goes backwards for the code.
 	At time.Time
-	// Fresh marks the eager first turn, which belongs to ExecutionStarted itself: no TurnStarted is recorded.
+	// Fresh marks the eager first turn, which belongs to ExecutionStarted itself: no TurnStarted is recorded, unless there is
+	// nothing else. See Outcome.Silent.
 	Fresh bool
 	// ReplayOnly applies the history and stops: no TurnStarted, no messages.
 	ReplayOnly bool
 	Messages   []Message
+	Limits     Limits
 	// Watchdog fires when the code has had its time; nil for no limit. Progress, if set, is called whenever an await
 	// has given the code something new, to start that time afresh.
 	Watchdog <-chan time.Time
@@ -128,7 +166,7 @@ func (x *Execution) Turn(in Input) (Outcome, error) {
 		return Outcome{}, errors.New("replay: turn after the end of the execution")
 	}
 	x.out = Outcome{}
-	x.progress = in.Progress
+	x.progress, x.limits, x.issued, x.issuedBytes = in.Progress, in.Limits, 0, 0
 	switch {
 	case in.ReplayOnly:
 		x.pending = nil
@@ -154,6 +192,10 @@ func (x *Execution) Turn(in Input) (Outcome, error) {
 	}
 	if x.foreign.Load() {
 		x.fail(history.Failure{Kind: history.FailureMisuse, Message: ErrForeignGoroutine.Error()})
+	}
+	if in.Fresh && x.out.Status == Running && x.out.Divergence == nil && len(x.out.Events) == 0 {
+		x.out.Silent = true // an execution without any event but its start would count as one that has never run
+		x.put(&history.TurnStarted{At: x.now})
 	}
 	x.finish()
 	return x.out, nil
@@ -208,13 +250,20 @@ func (x *Execution) coroutine() {
 		if x.dead.Load() {
 			return
 		}
-		if r != nil {
-			x.panicked(r)
-		} else if !returned {
-			x.fail(history.Failure{Kind: history.FailureGoexit, Message: "orchestration code called runtime.Goexit (testing.T.FailNow does)"})
-		} else {
-			x.returned(result, err)
+		var end history.Event
+		switch {
+		case r != nil:
+			end = x.becauseOf(panicked(r), r)
+		case !returned:
+			end = &history.ExecutionFailed{Failure: history.Failure{Kind: history.FailureGoexit,
+				Message: "orchestration code called runtime.Goexit (testing.T.FailNow does)"}}
+		default:
+			end = x.returned(result, err)
 		}
+		// Code that has ended takes nothing more: what comes while children are waited for is the next execution's.
+		x.updates, x.waits, x.handling = nil, nil, false
+		x.awaitChildren()
+		x.end(end)
 	}()
 	<-x.resume
 	if x.dead.Load() {
@@ -225,8 +274,11 @@ func (x *Execution) coroutine() {
 	returned = true
 }
 
-// begin applies the TurnStarted that precedes the first line of user code.
+// begin applies the TurnStarted that precedes the first line of user code, and requests to cancel that came before it.
 func (x *Execution) begin() {
+	if x.started.Begun { // what is recorded first came when the code was waiting
+		return
+	}
 	if len(x.recorded) > 0 {
 		if _, ok := x.recorded[0].(*history.TurnStarted); !ok {
 			return
@@ -235,56 +287,120 @@ func (x *Execution) begin() {
 		return
 	}
 	_ = x.step() // there is an entry
+	for {
+		if _, ok := x.nextRecorded().(*history.CancelRequested); !ok {
+			break
+		}
+		_ = x.step()
+	}
+	if len(x.recorded) > 0 {
+		return
+	}
+	for i := 0; i < len(x.pending); {
+		if _, ok := x.pending[i].Event.(*history.CancelRequested); ok && x.live {
+			x.take(x.pending[i])
+			x.pending = slices.Concat(x.pending[:i], x.pending[i+1:])
+		} else {
+			i++
+		}
+	}
 }
 
-// panicked records a panic of user code; it runs while the panic unwinds, so the stack is the user's.
-func (x *Execution) panicked(r any) {
-	x.fail(history.Failure{Kind: history.FailurePanic, Message: fmt.Sprint(r), Type: fmt.Sprintf("%T", r), Stack: string(debug.Stack())})
+// awaitChildren holds the end back until the children are done that it is to wait for.
+func (x *Execution) awaitChildren() {
+	for _, f := range x.openFutures() {
+		if f.kind == openChild && f.close == history.CloseWait && !f.detached {
+			_, _ = x.Await(f) // refused only to a goroutine that has failed the execution already
+		}
+	}
 }
 
-// returned records how the function returned.
-func (x *Execution) returned(result history.Payload, err error) {
+// panicked is the end of an execution whose code panicked; it runs while the panic unwinds, so the stack is the user's.
+func panicked(r any) *history.ExecutionFailed {
+	return &history.ExecutionFailed{Failure: history.PanicFailure(r, debug.Stack())}
+}
+
+// becauseOf adds the error that code panicked with, so that it can be told by what it is.
+func (x *Execution) becauseOf(end *history.ExecutionFailed, r any) *history.ExecutionFailed {
+	if err, ok := r.(error); ok && !isRuntimeError(r) {
+		cause := x.failureSafely(err)
+		end.Failure.SetCauses([]*history.Failure{&cause})
+	}
+	return end
+}
+
+// isRuntimeError tells a panic of the language, which says all in its text, from an error that code has panicked with.
+func isRuntimeError(r any) bool {
+	_, ok := r.(runtime.Error)
+	return ok
+}
+
+// returned is the end of an execution whose function has returned.
+func (x *Execution) returned(result history.Payload, err error) (end history.Event) {
 	defer func() {
 		if r := recover(); r != nil { // in a method of err, which is user code
-			x.panicked(r)
+			end = panicked(r)
 		}
 	}()
-	var can *ContinueAsNew
-	switch {
-	case errors.As(err, &can):
-		x.end(&history.ExecutionContinuedAsNew{Input: can.Input, Version: can.Version}, ContinuedAsNew)
-		x.out.ContinueAsNew = can
-	case err != nil:
-		x.fail(x.failureOf(err))
-	default:
-		x.end(&history.ExecutionCompleted{Result: result}, Completed)
+	if err == nil {
+		return &history.ExecutionCompleted{Result: result}
 	}
+	var can *ContinueAsNew
+	if errors.As(err, &can) {
+		x.continued = can
+		version := ""
+		if can.Version != nil {
+			version = *can.Version
+		}
+		return &history.ExecutionContinuedAsNew{Input: can.Input, Version: version}
+	}
+	failure := x.failureOf(err)
+	if x.root.cancelled != nil && isCancellation(&failure) {
+		return &history.ExecutionCancelled{Failure: failure}
+	}
+	return &history.ExecutionFailed{Failure: failure}
 }
 
 // fail records the failure of the execution, unless it has ended already.
 func (x *Execution) fail(f history.Failure) {
 	if x.out.Status == Running && x.out.Divergence == nil {
-		x.end(&history.ExecutionFailed{Failure: f}, Failed)
+		x.end(&history.ExecutionFailed{Failure: f})
 	}
 }
 
 // end records the last event of the execution, or checks it against the recorded one.
-func (x *Execution) end(ev history.Event, status Status) {
+func (x *Execution) end(ev history.Event) {
+	x.skipPatches()
+	if failed := x.recordedLimit(); failed != nil {
+		ev = failed
+	}
 	switch {
 	case len(x.recorded) > 0 && x.recorded[0].Type() == ev.Type():
 		x.recorded = x.recorded[1:]
 		x.next++
-		x.out.Status = status
 	case !x.live:
 		x.out.Divergence = x.divergence(describe(ev), "")
+		return
 	default:
-		x.append(ev)
-		x.out.Status = status
+		x.put(ev)
+	}
+	switch ev.(type) {
+	case *history.ExecutionCompleted:
+		x.out.Status = Completed
+	case *history.ExecutionContinuedAsNew:
+		x.out.Status = ContinuedAsNew
+	case *history.ExecutionCancelled:
+		x.out.Status = Cancelled
+	default:
+		x.out.Status = Failed
 	}
 }
 
-// enter unwinds a dead coroutine that uses its context.
+// enter unwinds a dead coroutine that uses its context, and stops code that may only look.
 func (x *Execution) enter() {
+	if x.readOnly {
+		x.refuse()
+	}
 	if x.dead.Load() {
 		runtime.Goexit()
 	}

@@ -116,7 +116,7 @@ func moving(x *Execution, _ history.Payload) (history.Payload, error) {
 	var fs []*Future
 	var log string
 	for i := range 6 {
-		fs = append(fs, x.Activity("a", text("")), x.Timer(time.Second), x.Event("e"), x.Child("c", "", "", text("")))
+		fs = append(fs, x.Root().Activity("a", text(""), nil), x.Root().Timer(time.Second), x.Root().Event("e"), x.Root().Child(history.ChildScheduled{Name: "c", Input: text("")}))
 		n, err := x.Await(fs...)
 		if err != nil {
 			return history.Payload{}, err
@@ -129,6 +129,44 @@ func moving(x *Execution, _ history.Payload) (history.Payload, error) {
 	return text(log), &ContinueAsNew{Input: text(log)}
 }
 
+// withdrawing opens and withdraws in scopes that nest, are detached and are cancelled by the instance's own cancellation.
+func withdrawing(x *Execution, _ history.Payload) (history.Payload, error) {
+	options := &history.ActivityOptions{ScheduleToStart: time.Minute, ScheduleToClose: time.Hour}
+	clean := x.NewScope(nil)
+	var fs []*Future
+	var log string
+	for i := range 8 {
+		inner := x.NewScope(x.Root())
+		innermost := x.NewScope(inner)
+		child := history.ChildScheduled{Name: "c", Input: text(""), Close: []history.ParentClose{history.CloseAbandon, history.CloseCancel}[i%2]}
+		fs = append(fs, inner.Activity("a", text(""), options), innermost.Timer(time.Second), innermost.Event("e"), inner.Child(child), clean.Event("e"))
+		if i%3 == 0 {
+			x.Root().Child(history.ChildScheduled{Name: "d", Detached: true})
+			x.Send(history.EventSent{InstanceID: "other", Name: "n", Payload: text(log)})
+		}
+		n, err := x.Await(fs...)
+		if err != nil {
+			return history.Payload{}, err
+		}
+		_, failure, _ := fs[n].Answer()
+		log += fmt.Sprint(n, failure, x.Root().Cancelled() != nil, x.Patched(fmt.Sprint("p", i/2)), x.HistoryLength(), ";")
+		x.SetCustomStatus(text(log))
+		x.SetValue(fmt.Sprint("k", n%3), text(log))
+		switch fs = slices.Delete(fs, n, n+1); n % 4 {
+		case 0:
+			inner.Cancel("inner")
+		case 1:
+			innermost.Cancel("innermost")
+		case 2:
+			fs[0].Cancel("one")
+		}
+	}
+	if len(log)%2 == 0 {
+		return text(log), &ContinueAsNew{Input: text(log)}
+	}
+	return text(log), errCancelled
+}
+
 // script makes the inputs of the turns of a run, the same each time it is called.
 func script(seed uint64) []Input {
 	r := rand.New(rand.NewPCG(seed, 1))
@@ -139,7 +177,10 @@ func script(seed uint64) []Input {
 			n := int32(1 + r.IntN(30))
 			in.Messages = append(in.Messages, completed(n), Message{Order: 1, Event: &history.TimerFired{Scheduled: n}},
 				Message{Order: 2, Execution: 1, Event: &history.ChildCompleted{Scheduled: n, Result: text("c")}},
-				raised(int64(i), "e", fmt.Sprint(r.IntN(20))))
+				raised(int64(i), "e", fmt.Sprint(r.IntN(20))), Message{Order: 3, Event: &history.TimerFired{Scheduled: -1 - n}})
+			if r.IntN(20) == 0 {
+				in.Messages = append(in.Messages, Message{Order: 4, Event: &history.CancelRequested{Reason: fmt.Sprint(i)}})
+			}
 			r.Shuffle(len(in.Messages), func(a, b int) { in.Messages[a], in.Messages[b] = in.Messages[b], in.Messages[a] })
 		}
 		inputs = append(inputs, in)
@@ -150,40 +191,48 @@ func script(seed uint64) []Input {
 // TestFollowedIsCold plays runs on two executions: one has every turn, the other only some, taken at random, and is led
 // on by those in between, as is a third that is made anew for each turn. What a turn does is the same on all of them.
 func TestFollowedIsCold(t *testing.T) {
-	for seed := range uint64(60) {
-		r := rand.New(rand.NewPCG(seed, 2))
-		whole, _ := New("i", 1, []history.Event{started()}, moving, failureOf)
-		x, _ := New("i", 1, []history.Event{started()}, moving, failureOf)
-		full, missed := []history.Event{started()}, []history.Event(nil)
-		for n := range script(seed) {
-			want := turn(t, whole, script(seed)[n])
-			if r.IntN(3) > 0 || n == 0 {
-				for _, part := range halves(r, missed) {
-					follow(t, x, part...)
-				}
-				missed = nil
-				if x.Known() != int32(len(full)) {
-					t.Fatalf("seed %d, turn %d: knows %d of %d events", seed, n, x.Known(), len(full))
-				}
-				if got := turn(t, x, script(seed)[n]); !reflect.DeepEqual(got, want) {
-					t.Fatalf("seed %d, turn %d: led on\n%+v\nall along\n%+v", seed, n, got, want)
-				}
-				if n > 0 {
-					if got, _ := run(t, moving, full, script(seed)[n]); !reflect.DeepEqual(got, want) {
-						t.Fatalf("seed %d, turn %d: anew\n%+v\nall along\n%+v", seed, n, got, want)
-					}
-				}
-			} else {
-				missed = append(missed, want.Events...)
+	for name, fn := range map[string]Function{"moving": moving, "withdrawing": withdrawing} {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(60) {
+				checkFollowed(t, fn, seed)
 			}
-			full = append(full, want.Events...)
-			if want.Status != Running {
-				break
-			}
-		}
-		closed(t, whole)
-		closed(t, x)
+		})
 	}
+}
+
+func checkFollowed(t *testing.T, fn Function, seed uint64) {
+	r := rand.New(rand.NewPCG(seed, 2))
+	whole, _ := New("i", 1, []history.Event{started()}, fn, failureOf)
+	x, _ := New("i", 1, []history.Event{started()}, fn, failureOf)
+	full, missed := []history.Event{started()}, []history.Event(nil)
+	for n := range script(seed) {
+		want := turn(t, whole, script(seed)[n])
+		if r.IntN(3) > 0 || n == 0 {
+			for _, part := range halves(r, missed) {
+				follow(t, x, part...)
+			}
+			missed = nil
+			if x.Known() != int32(len(full)) {
+				t.Fatalf("seed %d, turn %d: knows %d of %d events", seed, n, x.Known(), len(full))
+			}
+			if got := turn(t, x, script(seed)[n]); !reflect.DeepEqual(got, want) {
+				t.Fatalf("seed %d, turn %d: led on\n%+v\nall along\n%+v", seed, n, got, want)
+			}
+			if n > 0 {
+				if got, _ := run(t, fn, full, script(seed)[n]); !reflect.DeepEqual(got, want) {
+					t.Fatalf("seed %d, turn %d: anew\n%+v\nall along\n%+v", seed, n, got, want)
+				}
+			}
+		} else {
+			missed = append(missed, want.Events...)
+		}
+		full = append(full, want.Events...)
+		if want.Status != Running {
+			break
+		}
+	}
+	closed(t, whole)
+	closed(t, x)
 }
 
 // halves cuts events in two at random.

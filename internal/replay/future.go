@@ -5,10 +5,18 @@ import "github.com/pawlrun/pawl/history"
 // Future is the answer to a command, once there is one. It belongs to its execution's coroutine.
 type Future struct {
 	x     *Execution
+	scope *Scope
 	event int32 // number of the scheduling event
 	name  string
 	kind  openKind
 	done  bool
+	// withdrawn: nobody waits for it any more, or the child was asked to end.
+	withdrawn bool
+	timeouts  []int32 // numbers of the timers that bound an activity
+	// Of a child:
+	instanceID string
+	detached   bool
+	close      history.ParentClose
 	// The answer; failure nil means success.
 	result  history.Payload
 	failure *history.Failure
@@ -21,6 +29,9 @@ func (x *Execution) Failed(err error) *Future { return &Future{x: x, event: -1, 
 
 // Name is the name of what was scheduled.
 func (f *Future) Name() string { return f.name }
+
+// InstanceID is the id of a child, detached or not; "" if none was scheduled.
+func (f *Future) InstanceID() string { return f.instanceID }
 
 // Ready reports whether the answer is there. It does not drive the execution.
 func (f *Future) Ready() bool { return f.done }
@@ -51,6 +62,9 @@ func (x *Execution) Await(futures ...*Future) (int, error) {
 			}
 		}
 		x.enter()
+		if x.handling {
+			return 0, ErrHandlerAwait
+		}
 		if err := x.step(); err != nil {
 			return 0, err
 		}

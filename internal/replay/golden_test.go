@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -21,11 +22,11 @@ var goldens = []struct {
 }{
 	{"two-activities-and-an-event", two, [][]Message{{completed(2)}, {raised(9, "go", "m1"), completed(1)}}},
 	{"timer-race-and-child", func(x *Execution, _ history.Payload) (history.Payload, error) {
-		timer, slow := x.Timer(time.Hour), x.Activity("slow", text("s"))
+		timer, slow := x.Root().Timer(time.Hour), x.Root().Activity("slow", text("s"), nil)
 		if first, err := x.Await(slow, timer); err != nil || first != 1 {
 			return text("slow won"), err
 		}
-		child := x.Child("child", "", "", text("c"))
+		child := x.Root().Child(history.ChildScheduled{Name: "child", Input: text("c")})
 		if _, err := x.Await(child); err != nil {
 			return history.Payload{}, err
 		}
@@ -36,7 +37,7 @@ var goldens = []struct {
 		{{Order: 2, Execution: 1, Event: &history.ChildFailed{Scheduled: 5, Failure: history.Failure{Kind: history.FailureError, Message: "no"}}}},
 	}},
 	{"continues-as-new", func(x *Execution, _ history.Payload) (history.Payload, error) {
-		e := x.Event("item")
+		e := x.Root().Event("item")
 		if _, err := x.Await(e); err != nil {
 			return history.Payload{}, err
 		}
@@ -44,11 +45,32 @@ var goldens = []struct {
 		return history.Payload{}, &ContinueAsNew{Input: p}
 	}, [][]Message{{}, {raised(1, "item", "m1"), raised(2, "item", "m2")}}},
 	{"panics", func(x *Execution, _ history.Payload) (history.Payload, error) {
-		if _, err := x.Await(x.Activity("a", text("1"))); err != nil {
+		if _, err := x.Await(x.Root().Activity("a", text("1"), nil)); err != nil {
 			return history.Payload{}, err
 		}
 		panic("boom")
 	}, [][]Message{{completed(1)}}},
+	{"updates-patch-and-limit", func(x *Execution, _ history.Payload) (history.Payload, error) {
+		sum := ""
+		x.HandleUpdate("add", Update{
+			Validate: func(in history.Payload) error {
+				if string(in.Data) == `"bad"` {
+					return errors.New("bad input")
+				}
+				return nil
+			},
+			Handle: func(in history.Payload) (history.Payload, error) {
+				sum += string(in.Data)
+				x.Root().Activity("noted", in, nil)
+				return in, nil
+			},
+		})
+		if !x.Patched("p") || x.Check(func() *Excess { return &Excess{"value", "k", 2, 1} }) == nil {
+			return text("not as recorded"), nil
+		}
+		_, err := x.Await(x.Root().Event("end"))
+		return text(sum), err
+	}, [][]Message{{updated(1, "u1", "add", "a")}, {updated(2, "u2", "add", "bad"), updated(3, "u1", "add", "a"), updated(4, "u3", "unknown", "")}, {raised(5, "end", "m")}}},
 }
 
 // TestGoldenHistories replays histories as they were recorded when this engine was young. They must replay for ever.

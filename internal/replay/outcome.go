@@ -3,6 +3,7 @@ package replay
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/pawlrun/pawl/history"
 )
@@ -16,6 +17,7 @@ const (
 	Completed
 	Failed
 	ContinuedAsNew
+	Cancelled
 )
 
 // Outcome is what a turn did.
@@ -25,20 +27,39 @@ type Outcome struct {
 	// What the new events ask for.
 	Activities []Scheduled[*history.ActivityScheduled]
 	Timers     []Scheduled[*history.TimerScheduled]
+	Timeouts   []Timeout
 	Children   []Scheduled[*history.ChildScheduled]
-	// Waits are the names of external events now waited for, sorted.
+	Sends      []Scheduled[*history.EventSent]
+	// ChildCancels are children to be asked to end.
+	ChildCancels []ChildCancel
+	// CancelWork and CancelTimers are what earlier turns have scheduled and nobody waits for any more: withdrawn, overtaken,
+	// or left open at the end of the execution.
+	CancelWork   []int32
+	CancelTimers []int32
+	// Answers are the events among Events that answer updates.
+	Answers []history.Event
+	// CustomStatus replaces the status shown to the outside, if set.
+	CustomStatus *history.Payload
+	// Values are the entries of the key-value state that were set, or with the zero payload removed.
+	Values map[string]history.Value
+	// Waits are the names of external events now waited for, sorted; with code for updates, theirs among them.
 	Waits []string
 	// Consumed are the messages used up: applied, or dropped because they answer nothing any more. All others stay.
 	Consumed []Message
 	Status   Status
-	// ContinueAsNew and SeenMessages belong to status ContinuedAsNew.
-	ContinueAsNew *ContinueAsNew
-	SeenMessages  []string
-	// OpenActivities and OpenTimers, at the end of an execution, are those that will not be waited for any more.
-	OpenActivities []int32
-	OpenTimers     []int32
+	// Next, with status ContinuedAsNew, is what the next execution begins with: all of its start but its id and time.
+	Next *history.ExecutionStarted
+	// Silent: the code has recorded nothing in its fresh turn, which is then to be recorded with ExecutionStarted.Begun.
+	Silent bool
 	// Divergence, if set, makes all other fields void.
 	Divergence *Divergence
+}
+
+// ChildCancel asks a child to end.
+type ChildCancel struct {
+	Number     int32 // of the event that scheduled it
+	InstanceID string
+	Reason     string
 }
 
 // Scheduled is a scheduling event with its number.
@@ -47,18 +68,23 @@ type Scheduled[E history.Event] struct {
 	Event  E
 }
 
-// append records a new event and notes what it asks for.
-func (x *Execution) append(ev history.Event) {
+// put records a new event and notes what it asks for.
+func (x *Execution) put(ev history.Event) {
 	n := x.next
 	x.next++
 	x.out.Events = append(x.out.Events, ev)
 	switch ev := ev.(type) {
 	case *history.ActivityScheduled:
 		x.out.Activities = append(x.out.Activities, Scheduled[*history.ActivityScheduled]{n, ev})
+		x.out.Timeouts = append(x.out.Timeouts, x.timeoutsOf(n, ev.Options)...)
 	case *history.TimerScheduled:
 		x.out.Timers = append(x.out.Timers, Scheduled[*history.TimerScheduled]{n, ev})
 	case *history.ChildScheduled:
 		x.out.Children = append(x.out.Children, Scheduled[*history.ChildScheduled]{n, ev})
+	case *history.UpdateAnswered, *history.UpdateRejected, *history.UpdateRepeated:
+		x.out.Answers = append(x.out.Answers, ev)
+	case *history.EventSent:
+		x.out.Sends = append(x.out.Sends, Scheduled[*history.EventSent]{n, ev})
 	}
 }
 
@@ -74,19 +100,38 @@ func (x *Execution) finish() {
 	}
 	if x.out.Status == Running {
 		x.out.Waits = slices.Sorted(maps.Keys(x.waits))
+		if len(x.updates) > 0 {
+			x.out.Waits = append(x.out.Waits, history.UpdateName)
+			slices.Sort(x.out.Waits)
+		}
 		return
 	}
-	for n, f := range x.open {
+	for _, f := range x.openFutures() {
 		switch f.kind {
-		case openActivity:
-			x.out.OpenActivities = append(x.out.OpenActivities, n)
-		case openTimer:
-			x.out.OpenTimers = append(x.out.OpenTimers, n)
+		case openActivity, openTimer:
+			x.out.cancel(f)
+		case openChild:
+			if f.close == history.CloseCancel && !f.withdrawn {
+				x.out.ChildCancels = append(x.out.ChildCancels, ChildCancel{f.event, f.instanceID, "the parent has ended"})
+			}
 		}
 	}
-	slices.Sort(x.out.OpenActivities)
-	slices.Sort(x.out.OpenTimers)
 	if x.out.Status == ContinuedAsNew {
-		x.out.SeenMessages = x.seen.recent()
+		x.out.Next = x.nextStarted(x.continued)
 	}
+}
+
+// nextStarted is what the execution that continues this one begins with.
+func (x *Execution) nextStarted(can *ContinueAsNew) *history.ExecutionStarted {
+	next := *x.started
+	next.ExecutionID, next.StartedAt, next.Begun = "", time.Time{}, false
+	next.Input, next.SeenMessages, next.Values = can.Input, x.seen.recent(), x.currentValues()
+	next.Updates = x.answered.order
+	if can.Version != nil {
+		next.Version = *can.Version
+	}
+	if why := x.root.cancelled; why != nil {
+		next.Cancelled = &history.CancelRequested{Reason: why.Message}
+	}
+	return &next
 }

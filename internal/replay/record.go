@@ -27,16 +27,19 @@ func (x *Execution) step() error {
 	if x.progress != nil {
 		x.progress()
 	}
+	x.skipPatches()
 	if len(x.recorded) > 0 {
-		ev := x.recorded[0]
+		ev, rest := x.recorded[0], x.recorded
+		x.stopAtLimit()
 		if isCommand(ev) {
 			x.diverge("await", 4)
 		}
-		if err := x.apply(ev); err != nil {
-			x.diverge(err.Error(), 4)
-		}
 		x.recorded = x.recorded[1:]
 		x.next++
+		if err := x.apply(ev); err != nil {
+			x.recorded, x.next = rest, x.next-1
+			x.diverge(err.Error(), 4)
+		}
 		return nil
 	}
 	for i, m := range x.pending {
@@ -50,7 +53,22 @@ func (x *Execution) step() error {
 
 // take applies a message if the execution can use it now, and reports whether it is used up.
 func (x *Execution) take(m Message) bool {
+	timedOut := false
+	if fired, ok := m.Event.(*history.TimerFired); ok {
+		m.Event = x.timedOut(fired)
+		_, timedOut = m.Event.(*history.ActivityFailed)
+	}
 	switch ev := m.Event.(type) {
+	case *history.CancelRequested:
+		mine := ev.Parent == nil || x.started.Parent != nil && *ev.Parent == *x.started.Parent
+		if mine && x.root.cancelled == nil { // the first one counts
+			x.append(ev)
+			_ = x.apply(ev)
+		}
+	case *history.UpdateReceived:
+		if !x.receive(ev) {
+			return false
+		}
 	case *history.TurnStarted:
 		x.live = true
 		if ev.At.Before(x.now) {
@@ -71,9 +89,17 @@ func (x *Execution) take(m Message) bool {
 		x.append(ev)
 		_ = x.apply(ev)
 	default:
-		if n, kind := answers(ev); (m.Execution == 0 || m.Execution == x.execution) && x.open[n] != nil && x.open[n].kind == kind {
+		n, kind := answers(ev)
+		if x.misdirected(ev) {
+			break
+		}
+		if f := x.open[n]; (m.Execution == 0 || m.Execution == x.execution) && f != nil && f.kind == kind {
 			x.append(ev)
 			_ = x.apply(ev)
+			x.out.cancelTimeouts(f)
+			if timedOut {
+				x.out.CancelWork = append(x.out.CancelWork, n)
+			}
 		}
 	}
 	x.out.Consumed = append(x.out.Consumed, m)
@@ -91,17 +117,24 @@ func (x *Execution) apply(ev history.Event) error {
 		return nil
 	case *history.EventReceived:
 		x.seen.add(ev.MessageID)
-		for i, f := range x.waits[ev.Name] {
+		for _, f := range x.waits[ev.Name] {
 			if f.event == ev.Awaited {
-				x.waits[ev.Name] = append(x.waits[ev.Name][:i:i], x.waits[ev.Name][i+1:]...)
-				if len(x.waits[ev.Name]) == 0 {
-					delete(x.waits, ev.Name)
-				}
+				x.endWait(f)
 				f.resolve(ev.Payload, nil)
 				return nil
 			}
 		}
 		return fmt.Errorf("no wait number %d for event %q", ev.Awaited, ev.Name)
+	case *history.CancelRequested:
+		x.root.Cancel(ev.Reason)
+		return nil
+	case *history.UpdateReceived:
+		return x.handle(ev)
+	case *history.UpdateRejected:
+		x.answered.add(history.UpdateAt{ID: ev.ID, Execution: x.execution, Event: x.next - 1})
+		return nil
+	case *history.UpdateRepeated:
+		return nil
 	case *history.ActivityCompleted:
 		return x.answer(ev, ev.Result, nil)
 	case *history.ActivityFailed:
@@ -137,6 +170,25 @@ const (
 	openWait
 )
 
+// misdirected reports whether a child's answer is for another instance, which had this id before; it takes the address off
+// an answer that is not.
+func (x *Execution) misdirected(ev history.Event) bool {
+	var address *string
+	switch ev := ev.(type) {
+	case *history.ChildCompleted:
+		address = &ev.For
+	case *history.ChildFailed:
+		address = &ev.For
+	default:
+		return false
+	}
+	if *address != "" && *address != x.started.ExecutionID {
+		return true
+	}
+	*address = ""
+	return false
+}
+
 // answers returns the scheduling event an answer names, and of which kind that must be.
 func answers(ev history.Event) (int32, openKind) {
 	switch ev := ev.(type) {
@@ -156,7 +208,8 @@ func answers(ev history.Event) (int32, openKind) {
 
 func isCommand(ev history.Event) bool {
 	switch ev.(type) {
-	case *history.ActivityScheduled, *history.TimerScheduled, *history.ChildScheduled, *history.EventAwaited:
+	case *history.ActivityScheduled, *history.TimerScheduled, *history.ChildScheduled, *history.EventAwaited, *history.EventSent,
+		*history.Cancelled, *history.UpdateAnswered, *history.LimitExceeded:
 		return true
 	}
 	return false
@@ -165,9 +218,12 @@ func isCommand(ev history.Event) bool {
 // Now is the time of the turn as the code sees it.
 func (x *Execution) Now() time.Time { return x.now }
 
-// seenLimit is how many ids of received external events an execution remembers. A raise is repeated within seconds of
-// the first try, so the window is generous.
-const seenLimit = 1000
+// How many ids of received external events an execution remembers, and hands on to the next. A raise is repeated within
+// seconds of the first try; what was raised in between comes before the repeat.
+const (
+	seenLimit  = 10_000
+	seenHandOn = 1000
+)
 
 // seenMessages remembers the ids of the latest external events.
 type seenMessages struct {
@@ -201,4 +257,4 @@ func (s *seenMessages) add(id string) {
 	}
 }
 
-func (s *seenMessages) recent() []string { return s.order }
+func (s *seenMessages) recent() []string { return s.order[max(0, len(s.order)-seenHandOn):] }

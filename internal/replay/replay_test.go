@@ -21,7 +21,13 @@ func started() *history.ExecutionStarted {
 	return &history.ExecutionStarted{Name: "o", ExecutionID: "00112233445566778899aabbccddeeff", Input: text("in"), StartedAt: t0}
 }
 
+// errCancelled is an error that is recorded as a cancellation.
+var errCancelled = errors.New("cancelled")
+
 func failureOf(err error) history.Failure {
+	if errors.Is(err, errCancelled) {
+		return history.Failure{Kind: history.FailureError, Message: err.Error(), Cause: &history.Failure{Kind: history.FailureCancelled}}
+	}
 	return history.Failure{Kind: history.FailureError, Message: err.Error()}
 }
 
@@ -57,13 +63,13 @@ func closed(t *testing.T, x *Execution) {
 
 // two schedules a and b, awaits both, then waits for an event.
 func two(x *Execution, _ history.Payload) (history.Payload, error) {
-	a, b := x.Activity("a", text("1")), x.Activity("b", text("2"))
+	a, b := x.Root().Activity("a", text("1"), nil), x.Root().Activity("b", text("2"), nil)
 	for _, f := range []*Future{a, b} {
 		if _, err := x.Await(f); err != nil {
 			return history.Payload{}, err
 		}
 	}
-	e := x.Event("go")
+	e := x.Root().Event("go")
 	if _, err := x.Await(e); err != nil {
 		return history.Payload{}, err
 	}
@@ -119,7 +125,7 @@ func TestReplayIsTheLiveRun(t *testing.T) {
 	fn := func(x *Execution, _ history.Payload) (history.Payload, error) {
 		var log []string
 		for i := range 5 {
-			a, b, timer, e := x.Activity("a", text("")), x.Activity("b", text("")), x.Timer(time.Second), x.Event("e")
+			a, b, timer, e := x.Root().Activity("a", text(""), nil), x.Root().Activity("b", text(""), nil), x.Root().Timer(time.Second), x.Root().Event("e")
 			first, err := x.Await(e, timer, b, a)
 			if err != nil {
 				return history.Payload{}, err
@@ -189,28 +195,28 @@ var divergences = []struct {
 }{
 	{"same", two, divergenceBase, 0, "", ""},
 	{"other activity", func(x *Execution, _ history.Payload) (history.Payload, error) {
-		return await(x, x.Activity("a", text("")), x.Activity("c", text("")))
+		return await(x, x.Root().Activity("a", text(""), nil), x.Root().Activity("c", text(""), nil))
 	}, divergenceBase, 2, `ActivityScheduled("b")`, `ActivityScheduled("c")`},
 	{"other kind", func(x *Execution, _ history.Payload) (history.Payload, error) {
-		return await(x, x.Timer(1))
+		return await(x, x.Root().Timer(1))
 	}, divergenceBase, 1, `ActivityScheduled("a")`, "TimerScheduled"},
 	{"awaits too early", func(x *Execution, _ history.Payload) (history.Payload, error) {
-		return await(x, x.Activity("a", text("")))
+		return await(x, x.Root().Activity("a", text(""), nil))
 	}, divergenceBase, 2, `ActivityScheduled("b")`, "await"},
 	{"schedules too much", func(x *Execution, _ history.Payload) (history.Payload, error) {
-		return await(x, x.Activity("a", text("")), x.Activity("b", text("")), x.Activity("c", text("")))
+		return await(x, x.Root().Activity("a", text(""), nil), x.Root().Activity("b", text(""), nil), x.Root().Activity("c", text(""), nil))
 	}, divergenceBase, 3, "TurnStarted", `ActivityScheduled("c")`},
 	{"schedules at the end of history", func(x *Execution, in history.Payload) (history.Payload, error) {
-		a, b := x.Activity("a", text("")), x.Activity("b", text(""))
+		a, b := x.Root().Activity("a", text(""), nil), x.Root().Activity("b", text(""), nil)
 		if _, err := await(x, a, b); err != nil {
 			return history.Payload{}, err
 		}
-		return await(x, x.Event("go"), x.Activity("c", text("")))
+		return await(x, x.Root().Event("go"), x.Root().Activity("c", text(""), nil))
 	}, divergenceBase[:6], 6, "the end of the turn", `EventAwaited("go")`},
 	{"returns too early", func(*Execution, history.Payload) (history.Payload, error) { return text("x"), nil },
 		divergenceBase, 1, `ActivityScheduled("a")`, "ExecutionCompleted"},
 	{"returns at the end of history", func(x *Execution, _ history.Payload) (history.Payload, error) {
-		return await(x, x.Activity("a", text("")), x.Activity("b", text("")))
+		return await(x, x.Root().Activity("a", text(""), nil), x.Root().Activity("b", text(""), nil))
 	}, divergenceBase[:6], 6, "the end of the turn", "ExecutionCompleted"},
 	{"fails where it completed", func(x *Execution, _ history.Payload) (history.Payload, error) {
 		return history.Payload{}, errors.New("no")
@@ -218,7 +224,7 @@ var divergences = []struct {
 	{"panics where it went on", func(x *Execution, _ history.Payload) (history.Payload, error) { panic("no") },
 		divergenceBase, 1, `ActivityScheduled("a")`, "ExecutionFailed(no)"},
 	{"other child id", func(x *Execution, _ history.Payload) (history.Payload, error) {
-		return await(x, x.Child("c", "", "id2", text("")))
+		return await(x, x.Root().Child(history.ChildScheduled{Name: "c", InstanceID: "id2", Input: text("")}))
 	}, []history.Event{started(), &history.ChildScheduled{Name: "c", InstanceID: "id1"}}, 1, `ChildScheduled("c", instance "id1")`, `ChildScheduled("c", instance "id2")`},
 	{"answer to nothing", two, []history.Event{started(), divergenceBase[1], divergenceBase[2], &history.TurnStarted{At: t0}, &history.ActivityCompleted{Scheduled: 9}},
 		4, "ActivityCompleted(of event 9)", "ActivityCompleted answers event 9, which is not open"},
@@ -279,7 +285,7 @@ func TestEventsAreTakenOnceAndInOrder(t *testing.T) {
 	fn := func(x *Execution, _ history.Payload) (history.Payload, error) {
 		var got []string
 		for range 3 {
-			f := x.Event("e")
+			f := x.Root().Event("e")
 			if _, err := x.Await(f); err != nil {
 				return history.Payload{}, err
 			}
@@ -299,12 +305,12 @@ func TestEventsAreTakenOnceAndInOrder(t *testing.T) {
 	if fmt.Sprint(got) != "[a b c]" || out.Status != ContinuedAsNew || len(out.Consumed) != 4 {
 		t.Fatalf("%v, %+v", got, out)
 	}
-	if fmt.Sprint(out.SeenMessages) != "[a b c]" {
-		t.Fatalf("carried over: %v", out.SeenMessages)
+	if fmt.Sprint(out.Next.SeenMessages) != "[a b c]" {
+		t.Fatalf("carried over: %v", out.Next.SeenMessages)
 	}
 	// The next execution drops what this one has seen.
 	s := started()
-	s.SeenMessages = out.SeenMessages
+	s.SeenMessages = out.Next.SeenMessages
 	out, _ = run(t, fn, []history.Event{s}, Input{Messages: []Message{raised(7, "e", "a"), raised(8, "e", "d")}})
 	if got := types(out.Events); got != "TurnStarted EventAwaited EventReceived EventAwaited" {
 		t.Fatal(got)
@@ -316,7 +322,7 @@ func TestTimeAndIDsAreReplayed(t *testing.T) {
 	fn := func(x *Execution, _ history.Payload) (history.Payload, error) {
 		note := func() { seen = append(seen, fmt.Sprint(x.Now(), x.NewID(), x.Replaying())) }
 		note()
-		_, err := x.Await(x.Timer(time.Hour))
+		_, err := x.Await(x.Root().Timer(time.Hour))
 		note()
 		return history.Payload{}, err
 	}
@@ -340,15 +346,15 @@ func TestTimeAndIDsAreReplayed(t *testing.T) {
 
 func TestEndOfExecutionListsWhatIsOpen(t *testing.T) {
 	fn := func(x *Execution, _ history.Payload) (history.Payload, error) {
-		x.Activity("a", text(""))
-		x.Timer(time.Hour)
-		x.Child("c", "", "", text(""))
-		_, err := x.Await(x.Event("go"))
+		x.Root().Activity("a", text(""), nil)
+		x.Root().Timer(time.Hour)
+		x.Root().Child(history.ChildScheduled{Name: "c", Input: text("")})
+		_, err := x.Await(x.Root().Event("go"))
 		return history.Payload{}, err
 	}
 	_, x := run(t, fn, []history.Event{started()}, Input{Fresh: true})
 	out := turn(t, x, Input{Messages: []Message{raised(1, "go", "m")}})
-	if fmt.Sprint(out.OpenActivities, out.OpenTimers) != "[1] [2]" {
+	if fmt.Sprint(out.CancelWork, out.CancelTimers) != "[1] [2]" {
 		t.Fatalf("%+v", out)
 	}
 }
@@ -356,10 +362,10 @@ func TestEndOfExecutionListsWhatIsOpen(t *testing.T) {
 func TestRunawayTurnFails(t *testing.T) {
 	out, _ := run(t, func(x *Execution, _ history.Payload) (history.Payload, error) {
 		for {
-			x.Activity("a", history.Payload{})
+			x.Root().Activity("a", history.Payload{}, nil)
 		}
-	}, []history.Event{started()}, Input{Fresh: true})
-	if f, ok := out.Events[len(out.Events)-1].(*history.ExecutionFailed); !ok || f.Failure.Kind != history.FailureMisuse {
+	}, []history.Event{started()}, Input{Fresh: true, Limits: Limits{TurnEvents: 1000}})
+	if f, ok := out.Events[len(out.Events)-1].(*history.ExecutionFailed); !ok || f.Failure.Kind != history.FailureLimit {
 		t.Fatalf("last event %+v", out.Events[len(out.Events)-1])
 	}
 }
@@ -380,7 +386,7 @@ func FuzzTurns(f *testing.F) {
 	fn := func(x *Execution, _ history.Payload) (history.Payload, error) {
 		var fs []*Future
 		for i := range 4 {
-			fs = append(fs, x.Activity("a", text("")), x.Timer(time.Second), x.Event("e"))
+			fs = append(fs, x.Root().Activity("a", text(""), nil), x.Root().Timer(time.Second), x.Root().Event("e"))
 			n, err := x.Await(fs...)
 			if err != nil {
 				return history.Payload{}, err
