@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/pawlrun/pawl/internal/engine"
+	"github.com/pawlrun/pawl/internal/replay"
 	"github.com/pawlrun/pawl/provider"
 )
 
@@ -19,6 +22,9 @@ type Options struct {
 	Logger *slog.Logger
 	// Name is shown to operators for this process. Default: host name and process id.
 	Name string
+	// ClientOnly has the process run nothing, though functions are registered: they then serve to start instances in the
+	// right version and to answer queries, in a web server for example. Default: a process with registrations is a worker.
+	ClientOnly bool
 	// MaxActivities is how many activities run at a time in this process. Default: 100.
 	MaxActivities int
 	// MaxTurns is how many instances may have a turn or commit under way at a time in this process, not counting those
@@ -38,6 +44,19 @@ type Options struct {
 	// MaxAttempts is how often a turn or an activity may be begun without an outcome (its process died, its code hung)
 	// before it is quarantined: an activity then fails with ErrQuarantined, an instance is parked. Default: 10.
 	MaxAttempts int
+	// Versions pins, by name, the version of orchestrations that this process starts, as clients and parents do, where none
+	// is asked for: a semantic version or Unversioned. What is not pinned is the highest version registered here; see Version.
+	Versions map[string]string
+	// ActivityTimeout bounds one attempt of an activity that was scheduled without ActivityOptions.StartToClose: its context
+	// ends, and the attempt fails with a *TimeoutError whether or not the code returns. Without any limit an attempt that
+	// hangs would keep its place here, and its instance waiting, for ever, and nobody would be told. It is long so that it
+	// meets nothing else; an activity that may take longer says so. Default: 1 h.
+	ActivityTimeout time.Duration
+	// Tags are those whose activities this process runs (ActivityOptions.Tag), as far as they are registered, beside those
+	// without a tag. Default: none.
+	Tags []string
+	// Limits bound what the program can make large or many.
+	Limits Limits
 }
 
 // withDefaults returns the options with defaults filled in, or what is wrong with them.
@@ -59,18 +78,37 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.TTL, 3*time.Second)
 	setDefault(&o.TurnTimeout, 10*time.Second)
 	setDefault(&o.MaxAttempts, 10)
+	setDefault(&o.ActivityTimeout, time.Hour)
 	var errs []error
 	for _, f := range []struct {
 		name  string
 		value int64
 	}{{"MaxActivities", int64(o.MaxActivities)}, {"MaxTurns", int64(o.MaxTurns)}, {"PulseInterval", int64(o.PulseInterval)},
-		{"TTL", int64(o.TTL)}, {"TurnTimeout", int64(o.TurnTimeout)}, {"MaxAttempts", int64(o.MaxAttempts)}} {
+		{"TTL", int64(o.TTL)}, {"TurnTimeout", int64(o.TurnTimeout)}, {"MaxAttempts", int64(o.MaxAttempts)},
+		{"ActivityTimeout", int64(o.ActivityTimeout)}} {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("%w: Options.%s is %d, it must not be negative", ErrInvalid, f.name, f.value))
 		}
 	}
+	var err error
+	if o.Limits, err = o.Limits.withDefaults(); err != nil {
+		errs = append(errs, err)
+	}
+	for i, tag := range o.Tags {
+		if err := checkName(fmt.Sprintf("Options.Tags[%d]", i), tag); err != nil {
+			errs = append(errs, err)
+		} else if slices.Contains(o.Tags[:i], tag) {
+			errs = append(errs, fmt.Errorf("%w: Options.Tags has %q twice", ErrInvalid, tag))
+		}
+	}
 	if o.TTL < 2*o.PulseInterval {
 		errs = append(errs, fmt.Errorf("%w: Options.TTL is %v, it must be at least two pulse intervals (%v)", ErrInvalid, o.TTL, 2*o.PulseInterval))
+	}
+	o.Versions = maps.Clone(o.Versions)
+	for name, version := range o.Versions {
+		if err := checkVersion(version); err != nil {
+			errs = append(errs, fmt.Errorf("Options.Versions of %q: %w", name, err))
+		}
 	}
 	return o, errors.Join(errs...)
 }
@@ -123,18 +161,18 @@ func New(store provider.Provider, opts *Options) *App {
 }
 
 // register checks that registration is still possible and records the function, under each name with add.
-func (a *App) register(kind string, fn any, opts []RegisterOption, add func(name string)) error {
+func (a *App) register(kind string, fn any, opts []RegisterOption, add func(name, version string)) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.state != appNew {
 		return fmt.Errorf("%w: register %s: the app is started already", ErrInvalid, kind)
 	}
-	names, err := a.registry.add(kind, fn, opts)
+	names, version, err := a.registry.add(kind, fn, opts)
 	if err != nil {
 		return err
 	}
 	for _, name := range names {
-		add(name)
+		add(name, version)
 	}
 	return nil
 }
@@ -150,9 +188,12 @@ func (a *App) Start(ctx context.Context) error {
 	}
 	o := a.options
 	e := engine.New(a.store, engine.Options{
-		Logger: o.Logger, Name: o.Name, Slots: o.MaxActivities, MaxInstances: o.MaxTurns, CacheBytes: o.CacheBytes,
+		Logger: o.Logger, Name: o.Name, ClientOnly: o.ClientOnly, Slots: o.MaxActivities, MaxInstances: o.MaxTurns, CacheBytes: o.CacheBytes,
 		PulseInterval: o.PulseInterval, TTL: o.TTL, TurnTimeout: o.TurnTimeout, MaxAttempts: int32(o.MaxAttempts),
-		MaxBatch: maxBatch, MaxBatchBytes: maxBatchBytes, FailureOf: recordFailure,
+		MaxBatch: maxBatch, MaxBatchBytes: maxBatchBytes, FailureOf: recordFailure, CauseOf: causeOf,
+		ActivityTimeout: o.ActivityTimeout, Tags: o.Tags,
+		Limits:   replay.Limits{HistoryEvents: o.Limits.HistoryEvents, TurnEvents: o.Limits.TurnEvents, TurnBytes: o.Limits.TurnBytes},
+		MaxCalls: engine.MaxCalls{Starts: o.Limits.Starts, Messages: o.Limits.Messages, Queries: o.Limits.Queries},
 	})
 	err := e.Start(ctx, a.registry.orchestrations, a.registry.activities)
 	a.mu.Lock()
@@ -207,6 +248,25 @@ func (a *App) Stop(ctx context.Context) error {
 		return nil
 	}
 	return e.Stop(ctx)
+}
+
+// runningFor is running for an operation on one instance.
+func (a *App) runningFor(instanceID string) (*engine.Engine, error) {
+	e, err := a.running()
+	if err != nil {
+		return nil, err
+	}
+	return e, checkName("instance id", instanceID)
+}
+
+// Registered reports whether the app has an orchestration of that name, or alias, in the version asked for; "" is the one that
+// it would start where none is asked for, see Version. Whether there is a worker that runs it is another matter: see
+// Instance.Workers.
+func (a *App) Registered(orchestration, version string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	version, err := a.versionFor(orchestration, nil, version)
+	return err == nil && slices.Contains(a.registry.versions[orchestration], version)
 }
 
 // running returns the engine of a started app.

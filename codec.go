@@ -3,6 +3,7 @@ package pawl
 import (
 	"encoding/json"
 	"fmt"
+	"strconv"
 
 	"github.com/pawlrun/pawl/history"
 )
@@ -25,16 +26,23 @@ func encode(what string, v any) (history.Payload, error) {
 	return history.Payload{Encoding: history.EncodingJSON, Data: data}, nil
 }
 
-// decode reads a payload into out. No payload leaves out as it is.
-func decode(what string, p history.Payload, out any) error {
+// decode reads a payload into out. No payload leaves out as it is. An error says what it is, and of what: name, "" if that
+// goes without saying.
+func decode(what, name string, p history.Payload, out any) error {
 	if p.IsZero() {
 		return nil
 	}
-	if p.Encoding != history.EncodingJSON {
-		return &payloadError{"decode " + what, fmt.Errorf("unknown encoding %q", p.Encoding)}
+	var err error
+	if p.Encoding == history.EncodingJSON {
+		err = json.Unmarshal(p.Data, out)
+	} else {
+		err = fmt.Errorf("unknown encoding %q", p.Encoding)
 	}
-	if err := json.Unmarshal(p.Data, out); err != nil {
-		return &payloadError{"decode " + what, err}
+	switch {
+	case err == nil:
+		return nil
+	case name != "":
+		what += " " + strconv.Quote(name)
 	}
-	return nil
+	return &payloadError{"decode " + what, err}
 }

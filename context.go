@@ -3,11 +3,9 @@ package pawl
 import (
 	"context"
 	"encoding/hex"
-	"fmt"
 	"log/slog"
 	"time"
 
-	"github.com/pawlrun/pawl/internal/engine"
 	"github.com/pawlrun/pawl/internal/replay"
 )
 
@@ -15,11 +13,14 @@ import (
 // for use on any other: an await that would block another goroutine fails with ErrForeignGoroutine, and so does the
 // execution.
 type Context struct {
-	app *App
-	x   *replay.Execution
+	app   *App
+	x     *replay.Execution
+	scope *replay.Scope // what is scheduled through this context belongs to it
 }
 
-func newContext(app *App, x *replay.Execution) *Context { return &Context{app: app, x: x} }
+func newContext(app *App, x *replay.Execution) *Context {
+	return &Context{app: app, x: x, scope: x.Root()}
+}
 
 // InstanceID is the id the instance was started with.
 func (o *Context) InstanceID() string { return o.x.InstanceID() }
@@ -71,31 +72,4 @@ func (h *replayHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 // WithGroup implements slog.Handler.
 func (h *replayHandler) WithGroup(name string) slog.Handler {
 	return &replayHandler{h.Handler.WithGroup(name), h.x}
-}
-
-// ActivityInfo tells an activity which one it is.
-type ActivityInfo struct {
-	Name       string
-	InstanceID string
-	Execution  int
-	// Attempt is 1, and one more each time the activity is begun again because its process died.
-	Attempt int
-	// IdempotencyKey is the same in every attempt and different for every scheduled activity: hand it to whatever must
-	// not do the same thing twice.
-	IdempotencyKey string
-}
-
-type activityInfoKey struct{}
-
-func withActivityInfo(ctx context.Context, info engine.ActivityInfo) context.Context {
-	return context.WithValue(ctx, activityInfoKey{}, ActivityInfo{
-		Name: info.Name, InstanceID: info.InstanceID, Execution: int(info.Execution), Attempt: int(info.Attempt),
-		IdempotencyKey: fmt.Sprintf("%s/%d/%d", info.InstanceID, info.Execution, info.Event),
-	})
-}
-
-// ActivityInfoFrom returns the information of the activity that ctx belongs to; ok is false outside an activity.
-func ActivityInfoFrom(ctx context.Context) (info ActivityInfo, ok bool) {
-	info, ok = ctx.Value(activityInfoKey{}).(ActivityInfo)
-	return info, ok
 }

@@ -1,6 +1,7 @@
 package pawl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -25,7 +26,8 @@ var (
 	ErrInvalid = errors.New("invalid argument")
 )
 
-// Kinds of failure of user code, matchable with errors.Is on any error that holds a *Failure.
+// What the engine finds out about failures, matchable with errors.Is on any error that holds a *Failure. Kinds of your own
+// are ErrorKinds.
 var (
 	// ErrPanic: user code panicked.
 	ErrPanic = errors.New("panic")
@@ -37,6 +39,12 @@ var (
 	ErrBadPayload = errors.New("bad payload")
 	// ErrMisuse: the programming model was violated.
 	ErrMisuse = errors.New("misuse")
+	// ErrCancelled: it was cancelled. errors.As finds the reason as a *CancelledError.
+	ErrCancelled = errors.New("cancelled")
+	// ErrTerminated: it was terminated.
+	ErrTerminated = errors.New("terminated")
+	// ErrTimeout: a time limit has passed. errors.As finds which as a *TimeoutError.
+	ErrTimeout = errors.New("timeout")
 )
 
 // Errors of orchestration code that uses its context wrongly.
@@ -60,111 +68,106 @@ func (e *InstanceError) Error() string { return fmt.Sprintf("instance %q: %v", e
 // Unwrap returns the reason.
 func (e *InstanceError) Unwrap() error { return e.Err }
 
-// Failure is an error of user code as it was recorded: it has crossed a process border, so the original value is gone,
-// but its text, type, stack and causes are kept.
-type Failure struct {
-	Kind    string // "error", "panic", ... (package history)
-	Message string
-	Type    string // Go type of the original error or panic value
-	Stack   string // of a panic
-	Cause   error  // the failure it was caused by, or nil
+// TimeoutType says which time limit of an activity has passed.
+type TimeoutType string
+
+// The time limits of activities.
+const (
+	// TimeoutScheduleToStart: no worker began it in time.
+	TimeoutScheduleToStart TimeoutType = history.TimeoutScheduleToStart
+	// TimeoutStartToClose: one attempt took too long.
+	TimeoutStartToClose TimeoutType = history.TimeoutStartToClose
+	// TimeoutScheduleToClose: all attempts together took too long.
+	TimeoutScheduleToClose TimeoutType = history.TimeoutScheduleToClose
+	// TimeoutHeartbeat: a running attempt showed no sign of life.
+	TimeoutHeartbeat TimeoutType = history.TimeoutHeartbeat
+)
+
+// TimeoutError says which time limit has passed. It matches ErrTimeout. errors.As finds it in any error that holds the
+// *Failure of a timeout.
+type TimeoutError struct {
+	Type TimeoutType
 }
 
-// Error returns the original text, of a panic after the word.
-func (f *Failure) Error() string {
-	if f.Kind == string(history.FailurePanic) {
-		return "panic: " + f.Message
+// Error implements error.
+func (e *TimeoutError) Error() string {
+	if e.Type == "" {
+		return ErrTimeout.Error()
 	}
-	return f.Message
+	return string(e.Type) + " timeout"
 }
 
-// Unwrap returns the cause.
-func (f *Failure) Unwrap() error { return f.Cause }
+// Is matches ErrTimeout.
+func (e *TimeoutError) Is(target error) bool { return target == ErrTimeout }
 
-// Is matches the sentinel of the failure's kind.
-func (f *Failure) Is(target error) bool {
-	sentinel, ok := map[history.FailureKind]error{
-		history.FailurePanic: ErrPanic, history.FailureGoexit: ErrGoexit, history.FailureExists: ErrAlreadyExists,
-		history.FailureQuarantined: ErrQuarantined, history.FailureBadPayload: ErrBadPayload, history.FailureMisuse: ErrMisuse,
-	}[history.FailureKind(f.Kind)]
-	return ok && target == sentinel
+// CancelledError says that something was cancelled, and why. It matches ErrCancelled and context.Canceled. errors.As finds
+// it in any error that holds the *Failure of a cancellation.
+type CancelledError struct {
+	Reason string // "" if none was given
+}
+
+// Error implements error.
+func (e *CancelledError) Error() string { return withReason(ErrCancelled, e.Reason) }
+
+// Is matches ErrCancelled and context.Canceled.
+func (e *CancelledError) Is(target error) bool {
+	return target == ErrCancelled || target == context.Canceled
+}
+
+// withReason is the text of something that may have a reason.
+func withReason(what error, reason string) string {
+	if reason == "" {
+		return what.Error()
+	}
+	return what.Error() + ": " + reason
 }
 
 // ActivityError is what an orchestration gets from an activity that failed. It unwraps to a *Failure.
 type ActivityError struct {
 	Activity string
+	// Attempts is how often it was begun. 0 if that is not known: it was cancelled, or its time was over, before an attempt
+	// has told.
+	Attempts int
 	Err      error
 }
 
 // Error implements error.
-func (e *ActivityError) Error() string { return fmt.Sprintf("activity %q: %v", e.Activity, e.Err) }
+func (e *ActivityError) Error() string {
+	if e.Attempts > 1 {
+		return fmt.Sprintf("activity %q, attempt %d: %v", e.Activity, e.Attempts, e.Err)
+	}
+	return fmt.Sprintf("activity %q: %v", e.Activity, e.Err)
+}
 
 // Unwrap returns the failure.
 func (e *ActivityError) Unwrap() error { return e.Err }
 
+// attemptsOf is how often an activity was begun, as far as its failure tells: a single attempt is not recorded.
+func attemptsOf(recorded int, kind history.FailureKind, timeout string) int {
+	unknown := kind == history.FailureCancelled || timeout == history.TimeoutScheduleToStart || timeout == history.TimeoutScheduleToClose
+	if recorded == 0 && !unknown {
+		return 1
+	}
+	return recorded
+}
+
 // OrchestrationError is what a client, or a parent, gets from an orchestration that failed. It unwraps to a *Failure.
 type OrchestrationError struct {
 	Orchestration string // name, "" where only the instance is known
-	InstanceID    string
+	InstanceID    string // "" where only the name is known
 	Err           error
 }
 
 // Error implements error.
 func (e *OrchestrationError) Error() string {
-	if e.InstanceID == "" {
+	switch {
+	case e.InstanceID == "":
 		return fmt.Sprintf("orchestration %q: %v", e.Orchestration, e.Err)
+	case e.Orchestration == "":
+		return fmt.Sprintf("orchestration instance %q: %v", e.InstanceID, e.Err)
 	}
-	return fmt.Sprintf("orchestration instance %q: %v", e.InstanceID, e.Err)
+	return fmt.Sprintf("orchestration %q, instance %q: %v", e.Orchestration, e.InstanceID, e.Err)
 }
 
 // Unwrap returns the failure.
 func (e *OrchestrationError) Unwrap() error { return e.Err }
-
-// recordFailure converts an error of user code to its recorded form, causes included.
-func recordFailure(err error) history.Failure {
-	f := history.Failure{Kind: history.FailureError, Message: err.Error(), Type: fmt.Sprintf("%T", err)}
-	switch e := err.(type) {
-	case *payloadError:
-		f.Kind = history.FailureBadPayload
-	case *Failure:
-		f.Message = e.Message
-		f.Kind, f.Type, f.Stack = history.FailureKind(e.Kind), e.Type, e.Stack
-	case *ActivityError:
-		f.Source = e.Activity
-	case *OrchestrationError:
-		f.Source = e.Orchestration
-	}
-	if err == ErrForeignGoroutine || err == ErrForeignFuture {
-		f.Kind = history.FailureMisuse
-	}
-	if cause := causeOf(err); cause != nil {
-		c := recordFailure(cause)
-		f.Cause = &c
-	}
-	return f
-}
-
-// causeOf returns what err wraps, the first of several.
-func causeOf(err error) error {
-	if e, ok := err.(*payloadError); ok {
-		return e.err
-	}
-	if many, ok := err.(interface{ Unwrap() []error }); ok {
-		for _, e := range many.Unwrap() {
-			if e != nil {
-				return e
-			}
-		}
-		return nil
-	}
-	return errors.Unwrap(err)
-}
-
-// restoreFailure is the reverse of recordFailure.
-func restoreFailure(f *history.Failure) *Failure {
-	r := &Failure{Kind: string(f.Kind), Message: f.Message, Type: f.Type, Stack: f.Stack}
-	if f.Cause != nil {
-		r.Cause = restoreFailure(f.Cause)
-	}
-	return r
-}

@@ -19,12 +19,30 @@ func checkName(what, s string) error {
 		return fmt.Errorf("%w: %s is empty", ErrInvalid, what)
 	case len(s) > maxIDBytes:
 		return fmt.Errorf("%w: %s %.40q... has %d bytes, the limit is %d", ErrInvalid, what, s, len(s), maxIDBytes)
+	}
+	return checkStorable(what, s)
+}
+
+// checkStorable reports what is wrong with a text that a store is to keep.
+func checkStorable(what, s string) error {
+	switch {
 	case !utf8.ValidString(s):
 		return fmt.Errorf("%w: %s %q is not valid UTF-8", ErrInvalid, what, s)
 	case strings.ContainsRune(s, 0):
 		return fmt.Errorf("%w: %s %q contains a NUL character", ErrInvalid, what, s)
 	}
 	return nil
+}
+
+// reservedNames is how the names of what the engine itself puts into inboxes begin.
+const reservedNames = "pawl:"
+
+// checkEventName reports what is wrong with the name of an external event.
+func checkEventName(name string) error {
+	if strings.HasPrefix(name, reservedNames) {
+		return fmt.Errorf("%w: event name %q begins with %q, which is reserved", ErrInvalid, name, reservedNames)
+	}
+	return checkName("event name", name)
 }
 
 // unnamed matches what the compiler calls functions that have no name of their own: closures (func1, gowrap2) and

@@ -47,8 +47,11 @@ func workerProcess(store string) error {
 		return err
 	}
 	defer p.Close()
-	app := pawl.New(p, nil)
+	app := pawl.New(p, workerOptions())
 	registerPatient(app)
+	registerStubborn(app)
+	registerFeatures(app)
+	pawl.RegisterOrchestration(app, account)
 	if err := app.Start(context.Background()); err != nil {
 		return err
 	}
@@ -104,10 +107,10 @@ func note(log, line string) {
 }
 
 // spawn starts a worker process.
-func (w *world) spawn(store string) *exec.Cmd {
+func (w *world) spawn(store string, env ...string) *exec.Cmd {
 	w.Helper()
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), workerEnv+"="+store)
+	cmd.Env = append(append(os.Environ(), workerEnv+"="+store), env...)
 	cmd.Stderr = w.Output()
 	if _, err := cmd.StdinPipe(); err != nil {
 		w.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"syscall"
 	"testing"
 )
@@ -39,7 +40,7 @@ func TestFrozenProcess(t *testing.T) {
 			w.Errorf("got %q", got)
 		}
 		after, err := client.Describe(w.ctx, "errand")
-		if err != nil || *after != *before {
+		if err != nil || !reflect.DeepEqual(after, before) {
 			w.Errorf("instance changed after its end: %+v, then %+v (%v)", before, after, err)
 		}
 	})

@@ -37,13 +37,17 @@ type registration struct {
 	named   bool
 	aliases []string
 	pc      uintptr
+
+	version   string // Unversioned unless versioned
+	versioned bool
 }
 
 // registry holds an app's functions. It is built before Start and only read afterwards.
 type registry struct {
 	orchestrations []engine.Orchestration
 	activities     []engine.Activity
-	names          map[string]map[string]bool            // taken names by kind
+	names          map[string]map[string]bool            // taken names, with their versions, by kind
+	versions       map[string][]string                   // versions of orchestrations, by name
 	byCode         map[string]map[uintptr][]registration // registered functions by kind and code
 	errs           []error
 }
@@ -55,20 +59,22 @@ const (
 
 func newRegistry() *registry {
 	return &registry{
-		names:  map[string]map[string]bool{kindOrchestration: {}, kindActivity: {}},
-		byCode: map[string]map[uintptr][]registration{kindOrchestration: {}, kindActivity: {}},
+		versions: map[string][]string{},
+		names:    map[string]map[string]bool{kindOrchestration: {}, kindActivity: {}},
+		byCode:   map[string]map[uintptr][]registration{kindOrchestration: {}, kindActivity: {}},
 	}
 }
 
-// add checks a registration and records its names; it returns all names or an error, which is also kept for Start.
-func (r *registry) add(kind string, fn any, opts []RegisterOption) (names []string, err error) {
+// add checks a registration and records its names; it returns all names, and the version, or an error, which is also kept
+// for Start.
+func (r *registry) add(kind string, fn any, opts []RegisterOption) (names []string, version string, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("register %s: %w", kind, err)
 			r.errs = append(r.errs, err)
 		}
 	}()
-	var reg registration
+	reg := registration{version: Unversioned}
 	for _, opt := range opts {
 		opt(&reg)
 	}
@@ -77,31 +83,68 @@ func (r *registry) add(kind string, fn any, opts []RegisterOption) (names []stri
 		reg.name = defaultName
 	}
 	if err != nil && (!reg.named || errors.Is(err, errNilFunction)) {
-		return nil, err
+		return nil, "", err
+	}
+	if err := reg.checkVersion(kind); err != nil {
+		return nil, "", err
 	}
 	names = append([]string{reg.name}, reg.aliases...)
 	for i, n := range names {
 		if err := checkName("name", n); err != nil {
-			return nil, err
+			return nil, "", err
 		}
-		if r.names[kind][n] || slices.Contains(names[:i], n) {
-			return nil, fmt.Errorf("%w: the name %q is taken; give this function another with pawl.Name", ErrInvalid, n)
+		if r.names[kind][n+"\x00"+reg.version] || slices.Contains(names[:i], n) {
+			return nil, "", fmt.Errorf("%w: the name %q%s is taken; give this function another with pawl.Name", ErrInvalid, n, reg.inVersion())
 		}
 	}
 	for _, n := range names {
-		r.names[kind][n] = true
+		r.names[kind][n+"\x00"+reg.version] = true
+		if kind == kindOrchestration {
+			r.versions[n] = append(r.versions[n], reg.version)
+		}
 	}
 	reg.pc = codePointer(fn)
 	r.byCode[kind][reg.pc] = append(r.byCode[kind][reg.pc], reg)
-	return names, nil
+	return names, recordedVersion(reg.version), nil
+}
+
+// checkVersion reports what is wrong with the version of a registration.
+func (reg *registration) checkVersion(kind string) error {
+	if !reg.versioned {
+		return nil
+	}
+	if kind != kindOrchestration {
+		return fmt.Errorf("%w: an %s has no version; give a new behaviour a new name", ErrInvalid, kind)
+	}
+	return checkVersion(reg.version)
+}
+
+// inVersion says the version in a sentence, if there is one.
+func (reg *registration) inVersion() string {
+	if !reg.versioned {
+		return ""
+	}
+	return " in version " + reg.version
+}
+
+// versionsOf returns the versions of a name as which an orchestration function is registered.
+func (r *registry) versionsOf(fn any, name string) []string {
+	var versions []string
+	for _, reg := range r.byCode[kindOrchestration][codePointer(fn)] {
+		if reg.name == name {
+			versions = append(versions, reg.version)
+		}
+	}
+	return versions
 }
 
 // nameOf returns the name a function is to be scheduled by: as registered here, else its own.
 func (r *registry) nameOf(kind string, fn any) (string, error) {
-	switch regs := r.byCode[kind][codePointer(fn)]; len(regs) {
-	case 0:
+	regs := r.byCode[kind][codePointer(fn)]
+	switch {
+	case len(regs) == 0:
 		return functionName(fn)
-	case 1:
+	case !slices.ContainsFunc(regs, func(r registration) bool { return r.name != regs[0].name }): // perhaps in several versions
 		return regs[0].name, nil
 	default:
 		if name, err := functionName(fn); err == nil && slices.ContainsFunc(regs, func(r registration) bool { return r.name == name }) {
@@ -114,53 +157,31 @@ func (r *registry) nameOf(kind string, fn any) (string, error) {
 // RegisterOrchestration makes fn runnable by the app. It must be called before Start. The error (a name that is taken,
 // invalid or missing) is also returned by Start, so it need not be checked here.
 func RegisterOrchestration[I, O any](app *App, fn OrchestrationFunc[I, O], opts ...RegisterOption) error {
-	return app.register(kindOrchestration, fn, opts, func(name string) {
-		app.registry.orchestrations = append(app.registry.orchestrations, engine.Orchestration{Name: name, Run: orchestrationRunner(app, fn)})
+	return app.register(kindOrchestration, fn, opts, func(name, version string) {
+		app.registry.orchestrations = append(app.registry.orchestrations, engine.Orchestration{Name: name, Version: version, Run: orchestrationRunner(app, fn)})
 	})
 }
 
 // RegisterActivity makes fn runnable by the app. It must be called before Start. The error is also returned by Start.
 func RegisterActivity[I, O any](app *App, fn ActivityFunc[I, O], opts ...RegisterOption) error {
-	return app.register(kindActivity, fn, opts, func(name string) {
-		app.registry.activities = append(app.registry.activities, engine.Activity{Name: name, Run: activityRunner(fn)})
+	return app.register(kindActivity, fn, opts, func(name, _ string) {
+		app.registry.activities = append(app.registry.activities, engine.Activity{Name: name, Run: activityRunner(app, fn)})
 	})
 }
 
 // orchestrationRunner adapts a typed orchestration to the replay core.
 func orchestrationRunner[I, O any](app *App, fn OrchestrationFunc[I, O]) replay.Function {
 	return func(x *replay.Execution, payload history.Payload) (history.Payload, error) {
+		o := newContext(app, x)
 		var input I
-		if err := decode("input", payload, &input); err != nil {
+		if err := decode("input of orchestration", o.Name(), payload, &input); err != nil {
 			return history.Payload{}, err
 		}
-		out, err := fn(newContext(app, x), input)
+		out, err := fn(o, input)
 		if err != nil {
-			return history.Payload{}, err
+			return history.Payload{}, app.checkContinued(x, err, checkInput[I])
 		}
-		return encode("result", out)
-	}
-}
-
-// activityRunner adapts a typed activity to the engine.
-func activityRunner[I, O any](fn ActivityFunc[I, O]) engine.ActivityFunc {
-	return func(ctx context.Context, info engine.ActivityInfo, payload history.Payload) (history.Payload, *history.Failure) {
-		fail := func(err error) (history.Payload, *history.Failure) {
-			f := recordFailure(err)
-			return history.Payload{}, &f
-		}
-		var input I
-		if err := decode("input", payload, &input); err != nil {
-			return fail(err)
-		}
-		out, err := fn(withActivityInfo(ctx, info), input)
-		if err != nil {
-			return fail(err)
-		}
-		result, err := encode("result", out)
-		if err != nil {
-			return fail(err)
-		}
-		return result, nil
+		return app.encodeFor(x, "result of orchestration "+o.Name(), out)
 	}
 }
 

@@ -53,6 +53,112 @@ func errorsCross(w *world) {
 	}
 }
 
+const (
+	errDeclined = pawl.ErrorKind("card-declined")
+	errBroken   = pawl.ErrorKind("till-broken")
+)
+
+// decline is what the bank says of a card it declines.
+type decline struct {
+	Code  int
+	Cards []string
+}
+
+// badErrors are what charge fails with, and what must match on the other side of each border.
+var badErrors = map[string]struct {
+	err  error
+	want []error
+}{
+	"declined": {fmt.Errorf("charge: %w", &pawl.Error{Kind: errDeclined, Message: "no money", Details: decline{51, []string{"42"}}, NonRetryable: true,
+		Cause: fmt.Errorf("bank: %w", context.DeadlineExceeded)}), []error{errDeclined, context.DeadlineExceeded}},
+	"kind":      {errBroken, []error{errBroken}},
+	"several":   {errors.Join(errDeclined, fmt.Errorf("%w and %w", errBroken, context.Canceled)), []error{errDeclined, errBroken, context.Canceled}},
+	"timeout":   {&pawl.TimeoutError{Type: pawl.TimeoutHeartbeat}, []error{pawl.ErrTimeout}},
+	"cancelled": {fmt.Errorf("till: %w", &pawl.CancelledError{Reason: "closed"}), []error{pawl.ErrCancelled, context.Canceled}},
+	"text":      {errors.New("\xff\x00" + strings.Repeat("x", 1<<20)), nil},
+	"details":   {&pawl.Error{Kind: errBroken, Details: func() {}}, []error{errBroken}},
+}
+
+func charge(_ context.Context, how string) (int, error) {
+	if how == "panic" {
+		panic("boom")
+	}
+	return 0, pawl.NonRetryable(badErrors[how].err)
+}
+
+// pay passes the activity's error on as it is.
+func pay(o *pawl.Context, how string) (int, error) {
+	n, err := pawl.Activity(o, charge, how).Await()
+	return n, explained(how, err)
+}
+
+// order adds to the error of its child.
+func order(o *pawl.Context, how string) (int, error) {
+	n, err := pawl.SubOrchestration(o, pay, how, nil).Await()
+	return n, explained(how, fmt.Errorf("order: %w", err))
+}
+
+// explained returns err, or what is wrong with it.
+func explained(how string, err error) error {
+	var ae *pawl.ActivityError
+	if !errors.As(err, &ae) || ae.Activity != "charge" {
+		return fmt.Errorf("no activity error in %w", err)
+	}
+	for _, kind := range []error{errDeclined, errBroken, pawl.ErrTimeout, pawl.ErrCancelled, context.Canceled, context.DeadlineExceeded} {
+		if want := slices.Contains(badErrors[how].want, kind); errors.Is(err, kind) != want {
+			return fmt.Errorf("%v matches %v: %v", err, kind, !want)
+		}
+	}
+	return err
+}
+
+func errorsMatch(w *world) {
+	app := w.app(nil, orchestration(order), orchestration(pay), activity(charge))
+	started := 0
+	fail := func(how string) error {
+		started++
+		_, err := start(w, app, order, how, fmt.Sprint(how, started)).Result(w.ctx)
+		if bad := explained(how, err); bad != err {
+			w.Errorf("%s: %v", how, bad)
+		}
+		var outer *pawl.OrchestrationError
+		var f *pawl.Failure
+		if !errors.As(err, &outer) || !errors.As(err, &f) {
+			w.Fatalf("%s: %T %v", how, err, err)
+		}
+		var inner *pawl.OrchestrationError
+		if !errors.As(f, &inner) || inner.Orchestration != "pay" {
+			w.Errorf("%s: the child's error is %v", how, inner)
+		}
+		return err
+	}
+	for how := range badErrors {
+		fail(how)
+	}
+	err := fail("declined")
+	details, ok := pawl.Details[decline](err)
+	var e *pawl.Error
+	if !ok || details.Code != 51 || details.Cards[0] != "42" || !errors.As(err, &e) || e.Message != "no money" || !e.NonRetryable {
+		w.Errorf("details %v (%v) of %v", details, ok, e)
+	}
+	var timeout *pawl.TimeoutError
+	if err := fail("timeout"); !errors.As(err, &timeout) || timeout.Type != pawl.TimeoutHeartbeat {
+		w.Errorf("got %v of %v", timeout, err)
+	}
+	var cancelled *pawl.CancelledError
+	if err := fail("cancelled"); !errors.As(err, &cancelled) || cancelled.Reason != "closed" {
+		w.Errorf("got %v of %v", cancelled, err)
+	}
+	err = fail("panic")
+	var f *pawl.Failure
+	for e := err; e != nil; e = errors.Unwrap(e) {
+		errors.As(e, &f)
+	}
+	if !errors.Is(err, pawl.ErrPanic) || f.Kind != "panic" || f.Type != "string" || !strings.Contains(f.Stack, "charge") {
+		w.Errorf("the panic is %+v", f)
+	}
+}
+
 func explode(_ context.Context, how string) (string, error) {
 	switch how {
 	case "panic":

@@ -156,32 +156,34 @@ func TestScenariosOnSQLite(t *testing.T) {
 	})
 }
 
-func TestScenariosOnSQLiteInRealTime(t *testing.T) {
-	inRealTime(t, func(t *testing.T) opener {
-		path := filepath.Join(t.TempDir(), "pawl.db")
-		return func(t testing.TB) provider.Provider {
-			p, err := sqlite.Open(context.Background(), path, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { p.Close() })
-			return p
+func TestScenariosOnSQLiteInRealTime(t *testing.T) { inRealTime(t, sqliteFile) }
+
+func TestScenariosOnPostgres(t *testing.T) { inRealTime(t, postgresDatabase) }
+
+// sqliteFile opens handles on a new file.
+func sqliteFile(t *testing.T) opener {
+	path := filepath.Join(t.TempDir(), "pawl.db")
+	return func(t testing.TB) provider.Provider {
+		p, err := sqlite.Open(context.Background(), path, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		t.Cleanup(func() { p.Close() })
+		return p
+	}
 }
 
-func TestScenariosOnPostgres(t *testing.T) {
-	inRealTime(t, func(t *testing.T) opener {
-		dsn := pgtest.URL(t)
-		return func(t testing.TB) provider.Provider {
-			p, err := postgres.Open(context.Background(), dsn, nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { p.Close() })
-			return p
+// postgresDatabase opens handles on a new database.
+func postgresDatabase(t *testing.T) opener {
+	dsn := pgtest.URL(t)
+	return func(t testing.TB) provider.Provider {
+		p, err := postgres.Open(context.Background(), dsn, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-	})
+		t.Cleanup(func() { p.Close() })
+		return p
+	}
 }
 
 // TestScenariosUnderFaults runs everything on connections that lose one call in seven, half of them after the commit.

@@ -142,9 +142,10 @@ func Command(cfg Config) *cobra.Command {
 	})
 	s.addFlags(root)
 	root.AddCommand(migrateCommand(s), startCommand(s), getCommand(s), listCommand(s), historyCommand(s), raiseCommand(s),
-		resumeCommand(s), benchCommand(s), versionCommand(s))
+		cancelCommand(s), terminateCommand(s), suspendCommand(s), resumeCommand(s), updateCommand(s), statusCommand(s), valuesCommand(s), completeCommand(s), benchCommand(s),
+		versionCommand(s))
 	if cfg.Register != nil {
-		root.AddCommand(workerCommand(s))
+		root.AddCommand(workerCommand(s), queryCommand(s))
 	}
 	for _, extra := range cfg.Extra {
 		root.AddCommand(extra(s))

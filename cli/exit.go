@@ -52,11 +52,14 @@ func Usage(format string, args ...any) error { return usagef(format, args...) }
 func ExitCode(err error) int {
 	var own *Error
 	var store *provider.Error
+	var ended *pawl.OrchestrationError
 	switch {
 	case err == nil:
 		return ExitOK
 	case errors.As(err, &own):
 		return own.Code
+	case errors.As(err, &ended): // also one that was cancelled, which matches context.Canceled
+		return ExitFailed
 	case errors.Is(err, errInterrupted), errors.Is(err, context.Canceled):
 		return ExitInterrupted
 	case errors.Is(err, errNoAnswer):
@@ -65,7 +68,7 @@ func ExitCode(err error) int {
 		return ExitUsage
 	case errors.Is(err, pawl.ErrNotFound):
 		return ExitNotFound
-	case errors.Is(err, pawl.ErrAlreadyExists), errors.Is(err, pawl.ErrNotRunning):
+	case errors.Is(err, pawl.ErrAlreadyExists), errors.Is(err, pawl.ErrNotRunning), errors.Is(err, pawl.ErrActivityGone):
 		return ExitConflict
 	case errors.As(err, &store):
 		return ExitStore

@@ -99,6 +99,14 @@ func writeInstance(w io.Writer, v *instanceView) {
 	row("status", v.Status)
 	if v.Parked != nil {
 		row("parked", describeParked(v.Parked))
+	} else if v.Workers != nil && *v.Workers == 0 {
+		row("waiting", "no worker can run it")
+	}
+	for _, a := range v.Unserved {
+		row("waiting", "for a worker with "+describeActivity(a))
+	}
+	if v.CustomStatus != nil {
+		row("custom status", visible(string(v.CustomStatus)))
 	}
 	row("execution", fmt.Sprintf("%d (%s)", v.Execution, v.ExecutionID))
 	if v.ParentID != "" {
@@ -112,13 +120,21 @@ func writeInstance(w io.Writer, v *instanceView) {
 	if v.Result != nil {
 		row("result", string(v.Result))
 	}
-	for f := v.Failure; f != nil; f = f.Cause {
+	for f := range v.Failure.All() {
 		name := "failure"
 		if f != v.Failure {
 			name = "  caused by"
 		}
 		row(name, describeFailure(f))
 	}
+}
+
+// describeActivity names an activity as a worker must have it.
+func describeActivity(a activityView) string {
+	if a.Tag == "" {
+		return "activity " + visible(a.Name)
+	}
+	return fmt.Sprintf("activity %s (tag %s)", visible(a.Name), visible(a.Tag))
 }
 
 // describeFailure is a failure on one line.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -17,14 +18,19 @@ const maxList = 1000
 func listCommand(s *Session) *cobra.Command {
 	var q provider.ListQuery
 	var status string
+	var attributes []string
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List instances, newest first",
 		Example: `  pawl list --status running --name PlaceOrder
+  pawl list --attribute 'tenant="acme"' --attribute vip=true
   pawl list --parked --json`,
 		Args: args(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := readStatus(status, &q); err != nil {
+				return err
+			}
+			if err := readAttributes(attributes, &q); err != nil {
 				return err
 			}
 			if q.Limit < 1 || q.Limit > maxList {
@@ -36,9 +42,10 @@ func listCommand(s *Session) *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&status, "status", "", "only instances with this `status`: running, completed, failed")
+	f.StringVar(&status, "status", "", "only instances with this `status`: running, completed, failed, cancelled, terminated")
 	f.StringVar(&q.Name, "name", "", "only instances of the orchestration with this `name`")
 	f.StringVar(&q.Prefix, "prefix", "", "only instances whose id begins with this `text`")
+	f.StringArrayVar(&attributes, "attribute", nil, "only instances with this attribute: `KEY=JSON`; may be repeated, all must fit")
 	f.BoolVar(&q.ParkedOnly, "parked", false, "only parked instances")
 	f.IntVar(&q.Limit, "limit", 50, "at most this many, up to 1000")
 	f.StringVar(&q.Before, "before", "", "go on after the instance with this `cursor`")
@@ -49,13 +56,14 @@ func readStatus(status string, q *provider.ListQuery) error {
 	if status == "" {
 		return nil
 	}
-	for _, st := range []provider.InstanceStatus{provider.StatusRunning, provider.StatusCompleted, provider.StatusFailed} {
+	for _, st := range []provider.InstanceStatus{provider.StatusRunning, provider.StatusCompleted, provider.StatusFailed,
+		provider.StatusCancelled, provider.StatusTerminated} {
 		if st.String() == status {
 			q.Status = &st
 			return nil
 		}
 	}
-	return usagef("--status %q: want running, completed or failed", status)
+	return usagef("--status %q: want running, completed, failed, cancelled or terminated", status)
 }
 
 func (s *Session) list(ctx context.Context, store provider.Provider, q provider.ListQuery) error {
@@ -83,7 +91,7 @@ func (s *Session) list(ctx context.Context, store provider.Provider, q provider.
 	}
 	if len(states) == 0 {
 		none := "no instances"
-		if q != (provider.ListQuery{Limit: q.Limit}) {
+		if !reflect.DeepEqual(q, provider.ListQuery{Limit: q.Limit}) {
 			none = "no such instances"
 		}
 		_, err := fmt.Fprintf(s.cfg.Stderr, "%s in %s\n", none, s.where())

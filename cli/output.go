@@ -15,20 +15,33 @@ import (
 
 // instanceView is an instance as JSON.
 type instanceView struct {
-	InstanceID  string           `json:"instanceId"`
-	Name        string           `json:"name"`
-	Version     string           `json:"version,omitempty"`
-	Status      string           `json:"status"`
-	Execution   int32            `json:"execution"`
-	ExecutionID string           `json:"executionId"`
-	ParentID    string           `json:"parentId,omitempty"`
-	Events      int32            `json:"events"`
-	CreatedAt   time.Time        `json:"createdAt"`
-	EndedAt     time.Time        `json:"endedAt,omitzero"`
-	Parked      json.RawMessage  `json:"parked,omitempty"`
-	Result      json.RawMessage  `json:"result,omitempty"`
-	Failure     *history.Failure `json:"failure,omitempty"`
-	Cursor      string           `json:"cursor,omitempty"`
+	InstanceID  string          `json:"instanceId"`
+	Name        string          `json:"name"`
+	Version     string          `json:"version,omitempty"`
+	Status      string          `json:"status"`
+	Execution   int32           `json:"execution"`
+	ExecutionID string          `json:"executionId"`
+	ParentID    string          `json:"parentId,omitempty"`
+	Events      int32           `json:"events"`
+	CreatedAt   time.Time       `json:"createdAt"`
+	EndedAt     time.Time       `json:"endedAt,omitzero"`
+	Parked      json.RawMessage `json:"parked,omitempty"`
+	// CustomStatus is what the code shows, Statuses how often it has changed that.
+	CustomStatus json.RawMessage `json:"customStatus,omitempty"`
+	Statuses     int64           `json:"statuses,omitempty"`
+	// Workers is how many live workers would run the instance, nil where that was not looked up; Unserved are queued
+	// activities that none of them would.
+	Workers  *int             `json:"workers,omitempty"`
+	Unserved []activityView   `json:"unserved,omitempty"`
+	Result   json.RawMessage  `json:"result,omitempty"`
+	Failure  *history.Failure `json:"failure,omitempty"`
+	Cursor   string           `json:"cursor,omitempty"`
+}
+
+// activityView names an activity as JSON.
+type activityView struct {
+	Name string `json:"name"`
+	Tag  string `json:"tag,omitempty"`
 }
 
 // viewOf makes a view; with the outcome if the state has its last turn.
@@ -39,6 +52,23 @@ func viewOf(st *provider.InstanceState) (*instanceView, error) {
 	if !st.EndedAt.IsZero() {
 		v.EndedAt = st.EndedAt.UTC()
 	}
+	if st.Workers >= 0 {
+		v.Workers = &st.Workers
+	}
+	for _, c := range st.Unserved {
+		v.Unserved = append(v.Unserved, activityView{Name: c.Name, Tag: c.Tag})
+	}
+	if st.CustomStatus != nil {
+		var status history.Payload
+		err := json.Unmarshal(st.CustomStatus, &status)
+		if err == nil {
+			v.CustomStatus, err = document(status)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("custom status of %q: %w", st.InstanceID, err)
+		}
+		v.Statuses = st.StatusVersion
+	}
 	if !st.Status.Terminal() || len(st.LastTurn.Events) == 0 {
 		return v, nil
 	}
@@ -46,11 +76,9 @@ func viewOf(st *provider.InstanceState) (*instanceView, error) {
 	if err != nil {
 		return nil, fmt.Errorf("outcome of %q: %w", st.InstanceID, err)
 	}
-	switch ev := events[len(events)-1].(type) {
-	case *history.ExecutionCompleted:
-		v.Result, err = document(ev.Result)
-	case *history.ExecutionFailed:
-		v.Failure = &ev.Failure
+	result, failure, _ := history.OutcomeOf(events[len(events)-1])
+	if v.Failure = failure; failure == nil {
+		v.Result, err = document(result)
 	}
 	return v, err
 }

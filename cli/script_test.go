@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pawlrun/pawl"
 	"github.com/pawlrun/pawl/cli"
@@ -20,7 +21,8 @@ import (
 // The scripts in testdata are what a user would type and see. A line is:
 //
 //	# a comment
-//	$ the arguments of a command; $STORE and $DIR are replaced, 'quotes' keep spaces together
+//	$ the arguments of a command; $STORE and $DIR are replaced, 'quotes' keep spaces together, $TOKEN is what the file
+//	  $DIR/token holds as soon as it is there
 //	< a line of its standard input
 //	> a line of its standard output    (* stands for any text)
 //	! a line of its standard error     (likewise)
@@ -83,6 +85,11 @@ func runScript(t *testing.T, path, store string) {
 		for _, line := range s.stdin {
 			stdin.WriteString(line + "\n")
 		}
+		for i, arg := range s.args {
+			if arg == "$TOKEN" {
+				s.args[i] = awaitFile(t, filepath.Join(dir, "token"))
+			}
+		}
 		stdout, stderr, code := run(t.Context(), &stdin, s.args...)
 		where := fmt.Sprintf("%s:%d: %s", path, s.line, strings.Join(s.args, " "))
 		if got := fmt.Sprint(code); got != s.code {
@@ -90,6 +97,25 @@ func runScript(t *testing.T, path, store string) {
 		}
 		compare(t, where+"\nstandard output", s.stdout, stdout)
 		compare(t, where+"\nstandard error", s.stderr, stderr)
+	}
+}
+
+// awaitFile returns what a file holds, as soon as there is one.
+func awaitFile(t *testing.T, name string) string {
+	t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		data, err := os.ReadFile(name)
+		if err == nil {
+			return string(data)
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -221,6 +247,57 @@ func sleep(ctx context.Context, _ any) (any, error) {
 	return nil, context.Cause(ctx)
 }
 
+// cart takes items until it is checked out, and then has somebody outside pay it.
+func cart(o *pawl.Context, _ any) (any, error) {
+	var items []string
+	err := errors.Join(
+		pawl.HandleQuery(o, "items", func(any) ([]string, error) { return items, nil }),
+		pawl.HandleUpdate(o, "add", pawl.UpdateHandler[string, int]{
+			Validate: func(item string) error {
+				if item == "" {
+					return errors.New("an item needs a name")
+				}
+				return nil
+			},
+			Handle: func(item string) (int, error) {
+				items = append(items, item)
+				return len(items), pawl.SetCustomStatus(o, items)
+			},
+		}))
+	if err != nil {
+		return nil, err
+	}
+	till, err := pawl.Event[string](o, "checkout").Await()
+	if err != nil {
+		return nil, err
+	}
+	return pawl.Activity(o, pay, till).Await()
+}
+
+// pay leaves its token in the till, a file, for whoever is to complete it.
+func pay(ctx context.Context, till string) (any, error) {
+	if err := os.WriteFile(till+".new", []byte(pawl.ActivityToken(ctx)), 0o600); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(till+".new", till); err != nil {
+		return nil, err
+	}
+	return nil, pawl.ErrResultPending
+}
+
+// deliver needs activities that no worker of these scripts has.
+func deliver(o *pawl.Context, _ any) (any, error) {
+	van := pawl.ActivityByName[any](o, "Drive", nil, pawl.ActivityOptions{Tag: "van"})
+	wrap := pawl.ActivityByName[any](o, "Wrap", nil)
+	if err := pawl.SetCustomStatus(o, "packing"); err != nil {
+		return nil, err
+	}
+	if _, err := wrap.Await(); err != nil {
+		return nil, err
+	}
+	return van.Await()
+}
+
 func register(app *pawl.App) error {
 	return errors.Join(
 		pawl.RegisterOrchestration(app, hello, pawl.Name("Hello")),
@@ -228,6 +305,9 @@ func register(app *pawl.App) error {
 		pawl.RegisterOrchestration(app, approval, pawl.Name("Approval")),
 		pawl.RegisterOrchestration(app, countdown, pawl.Name("Countdown")),
 		pawl.RegisterOrchestration(app, nap, pawl.Name("Nap")),
+		pawl.RegisterOrchestration(app, cart, pawl.Name("Cart")),
+		pawl.RegisterOrchestration(app, deliver, pawl.Name("Deliver")),
 		pawl.RegisterActivity(app, sleep, pawl.Name("Sleep")),
+		pawl.RegisterActivity(app, pay, pawl.Name("Pay")),
 	)
 }

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,11 +22,15 @@ import (
 
 // startFlags are the flags of the start command.
 type startFlags struct {
-	input   string
-	id      string
-	wait    bool
-	work    bool
-	timeout time.Duration
+	input            string
+	id               string
+	version          string
+	reuse            string
+	events           []string
+	memo, attributes []string
+	wait             bool
+	work             bool
+	timeout          time.Duration
 }
 
 func startCommand(s *Session) *cobra.Command {
@@ -39,6 +45,7 @@ With --wait, wait for its end and print the result. The exit status is 1 if the 
 passed first; the instance runs on then, as it does when you interrupt the wait.`,
 		Example: `  pawl start PlaceOrder --id order-17 --input '{"sku": "A1"}'
   pawl start PlaceOrder --input @order.json --wait --timeout 30s
+  pawl start Cart --id cart-9 --reuse attach-or-replace --event 'add={"sku": "A1"}'
   generate | pawl start Import --input -`,
 		Args: args(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -50,11 +57,50 @@ passed first; the instance runs on then, as it does when you interrupt the wait.
 	}
 	cmd.Flags().StringVar(&f.input, "input", "", "input: `JSON`, @FILE or - for standard input (default: none)")
 	cmd.Flags().StringVar(&f.id, "id", "", "instance `id` (default: random)")
+	cmd.Flags().StringVar(&f.version, "version", "", "`version` of the orchestration (default: the newest, where one is registered here)")
+	cmd.Flags().StringVar(&f.reuse, "reuse", "reject", "what to do if the id is taken: "+strings.Join(slices.Sorted(maps.Keys(reusePolicies)), ", "))
+	cmd.Flags().StringArrayVar(&f.events, "event", nil, "raise an event together with the start: `NAME[=JSON]`; may be repeated")
+	cmd.Flags().StringArrayVar(&f.memo, "memo", nil, "a value that the instance begins with: `KEY=JSON`; may be repeated")
+	cmd.Flags().StringArrayVar(&f.attributes, "attribute", nil, "likewise one that it is found by (list --attribute): `KEY=JSON`")
 	addWaitFlags(cmd, &f.wait, &f.timeout)
 	if s.cfg.Register != nil {
 		cmd.Flags().BoolVar(&f.work, "work", false, "with --wait: be a worker too until then, for any instance that needs one")
 	}
 	return cmd
+}
+
+// reusePolicies are the values of --reuse.
+var reusePolicies = map[string]pawl.ReusePolicy{
+	"reject": pawl.ReuseReject, "attach": pawl.ReuseAttach, "attach-or-replace": pawl.ReuseAttachOrReplace,
+	"replace-ended": pawl.ReuseReplaceEnded, "terminate": pawl.ReuseTerminate,
+}
+
+// options are the flags as the options of a start.
+func (f *startFlags) options() (*pawl.StartOptions, error) {
+	reuse, ok := reusePolicies[f.reuse]
+	if !ok {
+		return nil, usagef("--reuse %q: want one of %s", f.reuse, strings.Join(slices.Sorted(maps.Keys(reusePolicies)), ", "))
+	}
+	o := &pawl.StartOptions{InstanceID: f.id, Version: f.version, Reuse: reuse}
+	var err error
+	if o.Memo, err = readEntries("--memo", f.memo); err != nil {
+		return nil, err
+	}
+	if o.Attributes, err = readEntries("--attribute", f.attributes); err != nil {
+		return nil, err
+	}
+	for _, ev := range f.events {
+		name, payload, hasPayload := strings.Cut(ev, "=")
+		event := pawl.StartEvent{Name: name}
+		if hasPayload {
+			if !json.Valid([]byte(payload)) {
+				return nil, usagef("--event %q: what follows = is not a JSON document", ev)
+			}
+			event.Payload = json.RawMessage(payload)
+		}
+		o.Events = append(o.Events, event)
+	}
+	return o, nil
 }
 
 func addWaitFlags(cmd *cobra.Command, wait *bool, timeout *time.Duration) {
@@ -86,18 +132,25 @@ func (s *Session) start(ctx context.Context, name string, f startFlags) error {
 	if f.id == "" {
 		f.id = rand.Text()
 	}
+	opts, err := f.options()
+	if err != nil {
+		return err
+	}
 	store, err := s.open(ctx, mayCreate)
 	if err != nil {
 		return err
 	}
-	app := pawl.New(store, s.options())
+	var app *pawl.App
 	if f.work {
+		app = pawl.New(store, s.options())
 		err = s.cfg.Register(app)
+	} else {
+		app, err = s.client(store)
 	}
 	if err == nil {
-		err = s.startAndWait(ctx, app, store, name, input, f)
+		err = errors.Join(s.startAndWait(ctx, app, store, name, input, opts, f), s.stopApp(ctx, app))
 	}
-	return s.explain(errors.Join(err, s.stopApp(ctx, app), store.Close()))
+	return s.explain(errors.Join(err, store.Close()))
 }
 
 // startApp starts an app, or gives up on a store that does not answer.
@@ -115,7 +168,8 @@ func (s *Session) stopApp(ctx context.Context, app *pawl.App) error {
 }
 
 // startAndWait starts the app and the instance and, if asked to, waits for it.
-func (s *Session) startAndWait(ctx context.Context, app *pawl.App, store provider.Provider, name string, input json.RawMessage, f startFlags) error {
+func (s *Session) startAndWait(ctx context.Context, app *pawl.App, store provider.Provider, name string, input json.RawMessage,
+	opts *pawl.StartOptions, f startFlags) error {
 	if err := s.startApp(ctx, app); err != nil {
 		return err
 	}
@@ -125,7 +179,7 @@ func (s *Session) startAndWait(ctx context.Context, app *pawl.App, store provide
 	if input != nil {
 		in = input
 	}
-	run, err := pawl.StartByName[json.RawMessage](bounded, app, name, in, &pawl.StartOptions{InstanceID: f.id})
+	run, err := pawl.StartByName[json.RawMessage](bounded, app, name, in, opts)
 	if err != nil {
 		return err
 	}

@@ -234,16 +234,33 @@ func (s *Session) withStore(ctx context.Context, use storeUse, run func(context.
 	return s.explain(errors.Join(err, store.Close()))
 }
 
-// withClient runs a command on a started app that runs nothing.
+// withClient runs a command on a started app that runs nothing, though it knows the program's functions.
 func (s *Session) withClient(ctx context.Context, use storeUse, run func(context.Context, *pawl.App, provider.Provider) error) error {
 	return s.withStore(ctx, use, func(ctx context.Context, store provider.Provider) error {
-		app := pawl.New(store, s.options())
+		app, err := s.client(store)
+		if err != nil {
+			return err
+		}
 		if err := app.Start(ctx); err != nil {
 			return err
 		}
-		err := run(ctx, app, store)
+		err = run(ctx, app, store)
 		return errors.Join(err, app.Stop(s.Hard(ctx)))
 	})
+}
+
+// client makes an app that runs nothing.
+func (s *Session) client(store provider.Provider) (*pawl.App, error) {
+	options := s.options()
+	options.ClientOnly = true
+	app := pawl.New(store, options)
+	if s.cfg.Register == nil {
+		return app, nil
+	}
+	if err := s.cfg.Register(app); err != nil {
+		return nil, &Error{ExitFailed, err}
+	}
+	return app, nil
 }
 
 // options returns the options for an app of this session.

@@ -1,16 +1,18 @@
-// Command children shows sub-orchestrations: one child, several at once, a chain of three levels, and a child that
-// outlives its parent.
+// Command children shows sub-orchestrations: one child, several at once, a chain of three levels, children that their
+// parent waits for or has cancelled when it ends, and an instance that it starts and forgets.
 //
 // It prints:
 //
 //	basic: parent got PAWL
 //	fan-out: A1 B2
 //	chain: root(middle(leaf(x)))
+//	closing: parent done, helper cancelled: the parent has ended, last child done
 //	detached: parent done, reminder sent later
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -30,6 +32,7 @@ func register(app *pawl.App) {
 	pawl.RegisterOrchestration(app, Root)
 	pawl.RegisterOrchestration(app, Middle)
 	pawl.RegisterOrchestration(app, Leaf)
+	pawl.RegisterOrchestration(app, Close)
 	pawl.RegisterOrchestration(app, Subscribe)
 	pawl.RegisterOrchestration(app, Remind)
 	pawl.RegisterActivity(app, ToUpper)
@@ -81,10 +84,18 @@ func Remind(o *pawl.Context, after time.Duration) (string, error) {
 	return "reminder sent later", nil
 }
 
-// Subscribe starts a child under an id of its own and does not wait for it: the child goes on after the parent's end.
-func Subscribe(o *pawl.Context, _ struct{}) (string, error) {
-	pawl.SubOrchestration(o, Remind, 50*time.Millisecond, &pawl.ChildOptions{InstanceID: o.InstanceID() + "/reminder"})
+// Close does not wait for its children, but says what becomes of them when it ends: one is cancelled, the end waits for the
+// other.
+func Close(o *pawl.Context, _ struct{}) (string, error) {
+	pawl.SubOrchestration(o, Remind, time.Hour, &pawl.ChildOptions{InstanceID: o.InstanceID() + "/helper", ParentClose: pawl.CloseCancel})
+	pawl.SubOrchestration(o, Remind, 0, &pawl.ChildOptions{InstanceID: o.InstanceID() + "/last", ParentClose: pawl.CloseWait})
 	return "parent done", nil
+}
+
+// Subscribe starts an instance under an id of its own choice and has nothing more to do with it.
+func Subscribe(o *pawl.Context, _ struct{}) (string, error) {
+	_, err := pawl.StartDetached(o, Remind, 50*time.Millisecond, &pawl.DetachedOptions{InstanceID: o.InstanceID() + "/reminder"})
+	return "parent done", err
 }
 
 func run(ctx context.Context, app *pawl.App) error {
@@ -116,6 +127,9 @@ func run(ctx context.Context, app *pawl.App) error {
 	}
 	fmt.Println("chain:", answer)
 
+	if err := closing(ctx, app); err != nil {
+		return err
+	}
 	parent, err := pawl.Start(ctx, app, Subscribe, struct{}{}, nil)
 	if err != nil {
 		return err
@@ -130,4 +144,34 @@ func run(ctx context.Context, app *pawl.App) error {
 	reminder, err := child.Result(ctx)
 	fmt.Printf("detached: %s, %s\n", answer, reminder)
 	return err
+}
+
+// closing looks what became of the children of a parent that has ended.
+func closing(ctx context.Context, app *pawl.App) error {
+	parent, err := pawl.Start(ctx, app, Close, struct{}{}, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := parent.Result(ctx)
+	if err != nil {
+		return err
+	}
+	last, err := app.Describe(ctx, parent.InstanceID()+"/last")
+	if err != nil {
+		return err
+	}
+	if last.EndedAt.IsZero() {
+		return errors.New("the parent has ended before its last child")
+	}
+	helper, err := pawl.Attach[string](app, parent.InstanceID()+"/helper")
+	if err != nil {
+		return err
+	}
+	_, err = helper.Result(ctx)
+	why := (*pawl.CancelledError)(nil)
+	if !errors.As(err, &why) {
+		return fmt.Errorf("the helper was not cancelled: %w", err)
+	}
+	fmt.Printf("closing: %s, helper %v, last child done\n", answer, why)
+	return nil
 }

@@ -1,5 +1,5 @@
 // Command failures shows what an orchestration does when activities fail: undo what was done, pass the error on with its
-// causes, fall back, and try again after a pause.
+// causes, tell kinds of errors apart and read their details, fall back, and try again after a pause.
 //
 // It prints:
 //
@@ -7,6 +7,9 @@
 //	trip to Atlantis: booked flight, no hotel in Atlantis, cancelled flight
 //	order 0: refused: quantity must be positive
 //	order 2: 20 EUR
+//	pay 30 EUR: paid by card
+//	pay 80 EUR: paid by voucher, the card is 30 EUR short
+//	pay 900 EUR: declined, the limit is 500 EUR
 //	rate: 1.08 from the fallback
 //	upload: stored after 3 tries
 package main
@@ -30,12 +33,15 @@ func register(app *pawl.App) {
 	pawl.RegisterOrchestration(app, BookTrip)
 	pawl.RegisterOrchestration(app, PlaceOrder)
 	pawl.RegisterOrchestration(app, PriceOrder)
+	pawl.RegisterOrchestration(app, Pay)
+	pawl.RegisterOrchestration(app, PayByCard)
 	pawl.RegisterOrchestration(app, ExchangeRate)
 	pawl.RegisterOrchestration(app, Upload)
 	pawl.RegisterActivity(app, BookFlight)
 	pawl.RegisterActivity(app, CancelFlight)
 	pawl.RegisterActivity(app, BookHotel)
 	pawl.RegisterActivity(app, Multiply)
+	pawl.RegisterActivity(app, ChargeCard)
 	pawl.RegisterActivity(app, RateFromBank)
 	pawl.RegisterActivity(app, RateFromCache)
 	pawl.RegisterActivity(app, Store)
@@ -110,6 +116,42 @@ func PlaceOrder(o *pawl.Context, quantity int) (string, error) {
 	return fmt.Sprintf("%d EUR", price), nil
 }
 
+// Kinds of errors. They are matched with errors.Is wherever the error has come to: in the orchestration, its parent, the
+// client.
+const (
+	ErrNoFunds   = pawl.ErrorKind("no-funds")
+	ErrOverLimit = pawl.ErrorKind("over-limit")
+)
+
+// Shortage says how much is missing.
+type Shortage struct{ Missing int }
+
+// ChargeCard is an activity that says more of its failure than a text.
+func ChargeCard(ctx context.Context, amount int) (string, error) {
+	switch {
+	case amount > 500:
+		return "", pawl.NonRetryable(fmt.Errorf("%w of 500 EUR", ErrOverLimit))
+	case amount > 50:
+		return "", &pawl.Error{Kind: ErrNoFunds, Message: "card declined", Details: Shortage{amount - 50}}
+	}
+	return "paid by card", nil
+}
+
+// PayByCard passes the activity's error on as it is.
+func PayByCard(o *pawl.Context, amount int) (string, error) {
+	return pawl.Activity(o, ChargeCard, amount).Await()
+}
+
+// Pay decides by the kind of the error, and by its details.
+func Pay(o *pawl.Context, amount int) (string, error) {
+	paid, err := pawl.SubOrchestration(o, PayByCard, amount, nil).Await()
+	if !errors.Is(err, ErrNoFunds) {
+		return paid, err
+	}
+	shortage, _ := pawl.Details[Shortage](err)
+	return fmt.Sprintf("paid by voucher, the card is %d EUR short", shortage.Missing), nil
+}
+
 // RateFromBank is a service that is down.
 func RateFromBank(ctx context.Context, currency string) (float64, error) {
 	return 0, errors.New("the bank is closed")
@@ -176,6 +218,20 @@ func run(ctx context.Context, app *pawl.App) error {
 			return err
 		}
 		fmt.Printf("order %d: %s\n", quantity, answer)
+	}
+	for _, amount := range []int{30, 80, 900} {
+		payment, err := pawl.Start(ctx, app, Pay, amount, nil)
+		if err != nil {
+			return err
+		}
+		answer, err := payment.Result(ctx)
+		switch {
+		case errors.Is(err, ErrOverLimit): // from the activity of a child
+			answer = "declined, the limit is 500 EUR"
+		case err != nil:
+			return err
+		}
+		fmt.Printf("pay %d EUR: %s\n", amount, answer)
 	}
 	rate, err := pawl.Start(ctx, app, ExchangeRate, "USD", nil)
 	if err != nil {

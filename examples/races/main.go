@@ -1,14 +1,18 @@
-// Command races shows Select: an activity against a timer, and an activity against an external event.
+// Command races shows who comes first: an activity against a timer, an activity against an external event, an external
+// event against the time it has.
 //
 // It prints:
 //
 //	report: timed out
 //	order 1: shipped by the warehouse
 //	order 2: cancelled by the customer: changed my mind
+//	payment 1: nobody paid
+//	payment 2: paid 100
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -23,6 +27,7 @@ func main() {
 func register(app *pawl.App) {
 	pawl.RegisterOrchestration(app, Report)
 	pawl.RegisterOrchestration(app, Order)
+	pawl.RegisterOrchestration(app, Payment)
 	pawl.RegisterActivity(app, MakeReport)
 	pawl.RegisterActivity(app, Ship)
 }
@@ -51,6 +56,7 @@ func Report(o *pawl.Context, limit time.Duration) (string, error) {
 	case err != nil:
 		return "", err
 	case first == 1:
+		report.Cancel("nobody waits any longer") // its context ends
 		return "timed out", nil
 	}
 	return report.Await()
@@ -77,6 +83,15 @@ func Order(o *pawl.Context, number int) (string, error) {
 	}
 	why, err := cancelled.Await()
 	return "cancelled by the customer: " + why, err
+}
+
+// Payment waits for one event, but not for ever.
+func Payment(o *pawl.Context, limit time.Duration) (string, error) {
+	amount, err := pawl.EventWithin[int](o, "paid", limit)
+	if errors.Is(err, pawl.ErrTimeout) {
+		return "nobody paid", nil
+	}
+	return fmt.Sprint("paid ", amount), err
 }
 
 func run(ctx context.Context, app *pawl.App) error {
@@ -106,7 +121,29 @@ func run(ctx context.Context, app *pawl.App) error {
 	if err := pawl.Raise(ctx, app, second.InstanceID(), "cancel", "changed my mind", nil); err != nil {
 		return err
 	}
-	answer, err = second.Result(ctx)
+	if answer, err = second.Result(ctx); err != nil {
+		return err
+	}
 	fmt.Println("order 2:", answer)
+	return payments(ctx, app)
+}
+
+// payments starts one that nobody pays, and one together with the event it waits for.
+func payments(ctx context.Context, app *pawl.App) error {
+	unpaid, err := pawl.Start(ctx, app, Payment, 50*time.Millisecond, nil)
+	if err != nil {
+		return err
+	}
+	answer, err := unpaid.Result(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("payment 1:", answer)
+	paid, err := pawl.Start(ctx, app, Payment, time.Hour, &pawl.StartOptions{Events: []pawl.StartEvent{{Name: "paid", Payload: 100}}})
+	if err != nil {
+		return err
+	}
+	answer, err = paid.Result(ctx)
+	fmt.Println("payment 2:", answer)
 	return err
 }
