@@ -41,7 +41,8 @@ func ActivityByName[O any](o *Context, name string, input any, options ...Activi
 		return failedFuture[O](o, err)
 	}
 	return &Future[O]{raw: o.scope.Activity(name, payload, recorded), o: o, what: "result of activity", failure: func(f *history.Failure) error {
-		return &ActivityError{Activity: name, Attempts: attemptsOf(int(f.Attempts), f.Kind, f.Timeout), Err: restoreFailure(f)}
+		failed := restoreFailure(f)
+		return &ActivityError{Activity: name, Attempts: failed.begun(), Err: failed}
 	}}
 }
 

@@ -125,8 +125,7 @@ func withReason(what error, reason string) string {
 // ActivityError is what an orchestration gets from an activity that failed. It unwraps to a *Failure.
 type ActivityError struct {
 	Activity string
-	// Attempts is how often it was begun. 0 if that is not known: it was cancelled, or its time was over, before an attempt
-	// has told.
+	// Attempts is how often it was begun. 0 if that is not known: it was cancelled, or its time from the scheduling on was over.
 	Attempts int
 	Err      error
 }
@@ -141,15 +140,6 @@ func (e *ActivityError) Error() string {
 
 // Unwrap returns the failure.
 func (e *ActivityError) Unwrap() error { return e.Err }
-
-// attemptsOf is how often an activity was begun, as far as its failure tells: a single attempt is not recorded.
-func attemptsOf(recorded int, kind history.FailureKind, timeout string) int {
-	unknown := kind == history.FailureCancelled || timeout == history.TimeoutScheduleToStart || timeout == history.TimeoutScheduleToClose
-	if recorded == 0 && !unknown {
-		return 1
-	}
-	return recorded
-}
 
 // OrchestrationError is what a client, or a parent, gets from an orchestration that failed. It unwraps to a *Failure.
 type OrchestrationError struct {

@@ -127,8 +127,8 @@ func (f *Failure) As(target any) bool {
 	case **ActivityError:
 		if ok = f.Type == typeName(*t) && f.source != ""; ok {
 			attempts := f.attempts
-			if cause, ok := f.Cause.(*Failure); ok {
-				attempts = attemptsOf(attempts, history.FailureKind(cause.Kind), string(cause.timeout))
+			if cause, ok := f.Cause.(*Failure); ok && attempts == 0 {
+				attempts = cause.begun()
 			}
 			*t = &ActivityError{Activity: f.source, Attempts: attempts, Err: f.Cause}
 		}
@@ -155,6 +155,16 @@ func (f *Failure) As(target any) bool {
 		}
 	}
 	return ok
+}
+
+// begun is how often an activity that has failed so was begun, 0 if that does not follow: one attempt is not recorded, and
+// neither is how many there were before the orchestration itself gave it up.
+func (f *Failure) begun() int {
+	givenUp := f.Kind == string(history.FailureCancelled) || f.timeout == TimeoutScheduleToStart || f.timeout == TimeoutScheduleToClose
+	if f.attempts == 0 && (f.Type != "" || !givenUp) {
+		return 1
+	}
+	return f.attempts
 }
 
 func typeName(v any) string { return fmt.Sprintf("%T", v) }

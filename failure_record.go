@@ -178,7 +178,7 @@ func (r *recorder) describe(f *history.Failure, err error, text string) (message
 		f.Code, f.NonRetryable, f.NextDelay = codeOf(e.Kind), e.NonRetryable, e.NextDelay
 		f.Details, note = r.details(e.Details)
 	case *ActivityError:
-		if f.Source = e.Activity; e.Attempts > 1 { // see attemptsOf
+		if f.Source = e.Activity; e.Attempts > 1 { // see Failure.begun
 			f.Attempts = int32(e.Attempts)
 		}
 	case *OrchestrationError:

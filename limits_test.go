@@ -252,7 +252,7 @@ func limitsLowered(w *world) {
 		}
 		w.eventually("the activities are done", func() bool {
 			in, err := first.Describe(w.ctx, id)
-			return err == nil && in.Status == "running" && in.Events >= 1+3*n
+			return err == nil && in.Status == "running" && in.Events >= 2+3*n
 		})
 	}
 	if err := first.Stop(w.ctx); err != nil {

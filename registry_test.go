@@ -114,7 +114,7 @@ func TestNoFuture(t *testing.T) {
 		_, all := pawl.All(none, &pawl.Future[int]{})
 		_, selected := pawl.Select(nil, none)
 		_, empty := pawl.Select()
-		if !errors.Is(awaited, pawl.ErrInvalid) || !errors.Is(all, pawl.ErrInvalid) || !errors.Is(selected, pawl.ErrInvalid) || empty == nil || none.Ready() {
+		if !errors.Is(awaited, pawl.ErrInvalid) || !errors.Is(all, pawl.ErrInvalid) || !errors.Is(selected, pawl.ErrInvalid) || !errors.Is(empty, pawl.ErrInvalid) || none.Ready() {
 			return "", fmt.Errorf("await %v, all %v, select %v, %v", awaited, all, selected, empty)
 		}
 		return "refused", nil
@@ -166,8 +166,27 @@ func TestLifeOfAnApp(t *testing.T) {
 	if err := app.Start(ctx); !errors.Is(err, pawl.ErrStopped) {
 		t.Errorf("start after stop: %v", err)
 	}
-	if err := pawl.Raise(ctx, app, "x", "e", nil, nil); !errors.Is(err, pawl.ErrStopped) {
+	if err := pawl.Raise(ctx, app, "x", "e", nil, nil); !errors.Is(err, pawl.ErrStopped) || err.Error() != "raise: the app is stopped" {
 		t.Errorf("raise after stop: %v", err)
+	}
+}
+
+// TestRegistered: a program can tell whether what it starts is its own.
+func TestRegistered(t *testing.T) {
+	app := newApp()
+	pawl.RegisterOrchestration(app, helloWorld, pawl.Name("hello"), pawl.Aliases("hi"))
+	pawl.RegisterOrchestration(app, parentOf, pawl.Name("parent"), pawl.Version("1.2.0"))
+	for _, c := range []struct {
+		name, version string
+		want          bool
+	}{
+		{"hello", "", true}, {"hi", "", true}, {"hello", pawl.Unversioned, true}, {"hello", "1.2.0", false},
+		{"parent", "", true}, {"parent", "1.2.0", true}, {"parent", pawl.Unversioned, false}, {"parent", "nonsense", false},
+		{"nobody", "", false},
+	} {
+		if got := app.Registered(c.name, c.version); got != c.want {
+			t.Errorf("%s %q: %v", c.name, c.version, got)
+		}
 	}
 }
 

@@ -101,6 +101,8 @@ var scenarios = []scenario{
 	{name: "limit of heartbeats", run: heartbeatLimit},
 	{name: "few places", run: fewPlaces},
 	{name: "odd texts of state", run: stateTexts},
+	{name: "payloads of other types", run: payloadsOfOtherTypes},
+	{name: "continue-as-new with another input", run: continueWithOtherInput},
 	{name: "versions are chosen", run: versionsChosen},
 	{name: "versions stay", run: versionsStay},
 	{name: "patch is deployed", run: patchDeployed},

@@ -76,7 +76,7 @@ func updatesAnswer(w *world) {
 			w.Errorf("deposit of another type: %v", err)
 		}
 		_, err = pawl.Update[int](w.ctx, app, "a", "withdraw", 5, nil)
-		if !errors.Is(err, pawl.ErrRejected) || !errors.Is(err, pawl.ErrUnknownUpdate) || !strings.Contains(err.Error(), "deposit") {
+		if !errors.Is(err, pawl.ErrRejected) || !errors.Is(err, pawl.ErrUnknownUpdate) || !strings.Contains(err.Error(), `: no such update, but "close", "deposit", `) {
 			w.Errorf("unknown update: %v", err)
 		}
 		for name, want := range map[string]error{"fail": errRefused, "panic": pawl.ErrPanic, "wait": pawl.ErrMisuse} {

@@ -245,7 +245,11 @@ func args(least, most int) cobra.PositionalArgs {
 		if len(args) >= least && len(args) <= most {
 			return nil
 		}
-		return usagef("got %d arguments, the form is %q", len(args), cmd.UseLine())
+		plural := "s"
+		if len(args) == 1 {
+			plural = ""
+		}
+		return usagef("got %d argument%s, the form is %q", len(args), plural, cmd.UseLine())
 	}
 }
 

@@ -63,7 +63,7 @@ func readStatus(status string, q *provider.ListQuery) error {
 			return nil
 		}
 	}
-	return usagef("--status %q: want running, completed, failed, cancelled or terminated", status)
+	return usagef("--status %q: want running, completed, failed, cancelled or terminated (parked instances are running: --parked lists them)", status)
 }
 
 func (s *Session) list(ctx context.Context, store provider.Provider, q provider.ListQuery) error {

@@ -232,6 +232,15 @@ func fail(*pawl.Context, any) (any, error) { return nil, fmt.Errorf("outer: %w",
 
 func approval(o *pawl.Context, _ any) (any, error) { return pawl.Event[any](o, "approved").Await() }
 
+// guard fails as an approval that it waits for does.
+func guard(o *pawl.Context, id string) (any, error) {
+	child := pawl.SubOrchestration(o, approval, nil, &pawl.ChildOptions{InstanceID: id})
+	if err := pawl.SetCustomStatus(o, "guarding"); err != nil {
+		return nil, err
+	}
+	return child.Await()
+}
+
 func countdown(o *pawl.Context, n int) (int, error) {
 	if n > 0 {
 		return 0, pawl.ContinueAsNew(n - 1)
@@ -303,6 +312,7 @@ func register(app *pawl.App) error {
 		pawl.RegisterOrchestration(app, hello, pawl.Name("Hello")),
 		pawl.RegisterOrchestration(app, fail, pawl.Name("Fail")),
 		pawl.RegisterOrchestration(app, approval, pawl.Name("Approval")),
+		pawl.RegisterOrchestration(app, guard, pawl.Name("Guard")),
 		pawl.RegisterOrchestration(app, countdown, pawl.Name("Countdown")),
 		pawl.RegisterOrchestration(app, nap, pawl.Name("Nap")),
 		pawl.RegisterOrchestration(app, cart, pawl.Name("Cart")),

@@ -183,60 +183,27 @@ func (s *Session) startAndWait(ctx context.Context, app *pawl.App, store provide
 	if err != nil {
 		return err
 	}
+	if s.cfg.Register != nil && !app.Registered(name, f.version) {
+		if _, err := fmt.Fprintf(s.cfg.Stderr, "no %s is registered here: the instance waits for a worker that has it\n", describeOrchestration(name, f.version)); err != nil {
+			return err
+		}
+	}
 	if !f.wait {
 		if s.json {
 			return printJSON(s.cfg.Stdout, map[string]string{"instanceId": f.id})
 		}
-		_, err := fmt.Fprintln(s.cfg.Stdout, f.id)
+		_, err := fmt.Fprintln(s.cfg.Stdout, visible(f.id))
 		return err
 	}
 	return s.await(ctx, store, run, f.timeout)
 }
 
-// errTooLate is the cause of a wait that --timeout has ended.
-var errTooLate = errors.New("too late")
-
-// await waits for the end of an instance and prints it.
-func (s *Session) await(ctx context.Context, store provider.Provider, run *pawl.Run[json.RawMessage], timeout time.Duration) error {
-	id := run.InstanceID()
-	wait, cancel := context.WithCancel(ctx)
-	defer cancel()
-	if timeout > 0 {
-		wait, cancel = context.WithTimeoutCause(wait, timeout, errTooLate)
-		defer cancel()
+// describeOrchestration names an orchestration as a worker must have it.
+func describeOrchestration(name, version string) string {
+	if version == "" {
+		return "orchestration " + visible(name)
 	}
-	quiet := time.AfterFunc(5*time.Second, func() { s.hintNoWorker(wait, store, id) })
-	defer quiet.Stop()
-	result, err := run.Result(wait)
-	var failed *pawl.OrchestrationError
-	switch {
-	case errors.Is(err, errTooLate):
-		return &Error{ExitTimeout, fmt.Errorf("instance %q has not ended within %v; it runs on", id, timeout)}
-	case err != nil && ctx.Err() != nil:
-		return &Error{ExitInterrupted, fmt.Errorf("interrupted; instance %q runs on", id)}
-	case errors.As(err, &failed):
-		if s.json {
-			if err := s.printInstance(ctx, store, id); err != nil {
-				return err
-			}
-		}
-		return &Error{ExitFailed, fmt.Errorf("instance %q failed: %w", id, failed.Err)}
-	case err != nil:
-		return err
-	case s.json:
-		return s.printInstance(ctx, store, id)
-	}
-	_, err = fmt.Fprintf(s.cfg.Stdout, "%s\n", result)
-	return err
-}
-
-// hintNoWorker tells somebody who waits for an instance that nobody has begun what is probably missing.
-func (s *Session) hintNoWorker(ctx context.Context, store provider.Provider, id string) {
-	states, err := store.ReadInstances(ctx, []string{id}, false)
-	if err != nil || len(states) == 0 || states[0].NextSeq > 1 || states[0].Status.Terminal() {
-		return
-	}
-	s.log.Warn("nobody has begun the instance yet: is a worker running that has the orchestration registered?", "instance", id, "orchestration", states[0].Name)
+	return fmt.Sprintf("orchestration %s (version %s)", visible(name), visible(version))
 }
 
 // maxDocument bounds what is read as input: a value that is passed around belongs elsewhere if it is larger.

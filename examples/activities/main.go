@@ -59,7 +59,7 @@ func Pay(o *pawl.Context, card string) (string, error) {
 		Retry: &pawl.RetryPolicy{MaxAttempts: 5, InitialDelay: 10 * time.Millisecond, NonRetryable: []error{ErrDeclined}},
 	}).Await()
 	var failed *pawl.ActivityError
-	if errors.Is(err, ErrDeclined) && errors.As(err, &failed) && failed.Attempts <= 1 {
+	if errors.Is(err, ErrDeclined) && errors.As(err, &failed) && failed.Attempts == 1 {
 		return "declined, not tried again", nil
 	}
 	return paid, err

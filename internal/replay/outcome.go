@@ -53,6 +53,10 @@ type Outcome struct {
 	Silent bool
 	// Divergence, if set, makes all other fields void.
 	Divergence *Divergence
+
+	// While the turn goes on: the number of its first event, and which of its events it has withdrawn again.
+	first   int32
+	dropped map[int32]bool
 }
 
 // ChildCancel asks a child to end.
@@ -72,6 +76,9 @@ type Scheduled[E history.Event] struct {
 func (x *Execution) put(ev history.Event) {
 	n := x.next
 	x.next++
+	if len(x.out.Events) == 0 {
+		x.out.first = n
+	}
 	x.out.Events = append(x.out.Events, ev)
 	switch ev := ev.(type) {
 	case *history.ActivityScheduled:
@@ -98,6 +105,7 @@ func (x *Execution) finish() {
 		x.out = Outcome{Divergence: x.out.Divergence}
 		return
 	}
+	defer x.out.drop()
 	if x.out.Status == Running {
 		x.out.Waits = slices.Sorted(maps.Keys(x.waits))
 		if len(x.updates) > 0 {

@@ -110,40 +110,35 @@ func (x *Execution) withdraw(f *Future, why *history.Failure) {
 	f.resolve(history.Payload{}, why)
 }
 
-// cancel has the store drop the work item or timer of a future, unless it has never come there.
+// cancel has the store drop the work item or timer of a future, unless it is of this turn and has never come there.
 func (out *Outcome) cancel(f *Future) {
-	if f.kind == openTimer {
-		if !drop(&out.Timers, f.event) {
-			out.CancelTimers = append(out.CancelTimers, f.event)
+	switch {
+	case len(out.Events) > 0 && f.event >= out.first:
+		if out.dropped == nil {
+			out.dropped = map[int32]bool{}
 		}
-		return
-	}
-	if !drop(&out.Activities, f.event) {
+		out.dropped[f.event] = true
+	case f.kind == openTimer:
+		out.CancelTimers = append(out.CancelTimers, f.event)
+	default:
 		out.CancelWork = append(out.CancelWork, f.event)
+		out.cancelTimeouts(f)
 	}
-	out.cancelTimeouts(f)
 }
 
-// cancelTimeouts has the store drop the timers that bound an activity.
+// cancelTimeouts has the store drop the timers that bound an activity of an earlier turn.
 func (out *Outcome) cancelTimeouts(f *Future) {
-	for _, n := range f.timeouts {
-		i := slices.IndexFunc(out.Timeouts, func(t Timeout) bool { return t.Number == n })
-		if i >= 0 {
-			out.Timeouts = slices.Delete(out.Timeouts, i, i+1)
-		} else {
-			out.CancelTimers = append(out.CancelTimers, n)
-		}
-	}
+	out.CancelTimers = append(out.CancelTimers, f.timeouts...)
 }
 
-// drop removes what was scheduled in this turn; it reports false if it was not.
-func drop[E history.Event](scheduled *[]Scheduled[E], number int32) bool {
-	i := slices.IndexFunc(*scheduled, func(s Scheduled[E]) bool { return s.Number == number })
-	if i < 0 {
-		return false
+// drop takes out what was scheduled and withdrawn in this turn.
+func (out *Outcome) drop() {
+	if len(out.dropped) > 0 {
+		out.Activities = slices.DeleteFunc(out.Activities, func(a Scheduled[*history.ActivityScheduled]) bool { return out.dropped[a.Number] })
+		out.Timers = slices.DeleteFunc(out.Timers, func(t Scheduled[*history.TimerScheduled]) bool { return out.dropped[t.Number] })
+		out.Timeouts = slices.DeleteFunc(out.Timeouts, func(t Timeout) bool { return out.dropped[t.scheduled()] })
 	}
-	*scheduled = slices.Delete(*scheduled, i, i+1)
-	return true
+	out.first, out.dropped = 0, nil
 }
 
 // endWait takes a wait out of those that an external event can end.

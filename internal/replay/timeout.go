@@ -18,6 +18,14 @@ type Timeout struct {
 	UnlessStarted bool
 }
 
+// scheduled is the number of the activity's scheduling event.
+func (t Timeout) scheduled() int32 {
+	if t.Number < 0 {
+		return -1 - t.Number
+	}
+	return t.Number
+}
+
 // timeoutsOf returns the timers that an activity scheduled now needs.
 func (x *Execution) timeoutsOf(n int32, o *history.ActivityOptions) []Timeout {
 	if o == nil {

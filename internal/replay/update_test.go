@@ -153,7 +153,7 @@ func TestUpdateOfUnknownName(t *testing.T) {
 	_, x := run(t, journal(&notes), []history.Event{started()}, Input{Fresh: true})
 	out := turn(t, x, Input{Messages: []Message{updated(1, "u1", "subtract", "x")}})
 	r, ok := out.Answers[0].(*history.UpdateRejected)
-	if !ok || !r.Unknown || !strings.Contains(r.Failure.Message, "add") {
+	if !ok || !r.Unknown || r.Failure.Message != `no such update, but "add"` {
 		t.Fatalf("%+v", out.Answers[0])
 	}
 }
