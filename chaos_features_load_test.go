@@ -11,14 +11,18 @@ import (
 )
 
 // hurriedEnv makes a worker process notice quickly that another has died, and not hold against an item that it was under way
-// in many that did.
+// in many that did. If it is "cramped" it also has little room, and keeps no instance in memory.
 const hurriedEnv = "PAWL_TEST_WORKER_HURRIED"
 
 func workerOptions() *pawl.Options {
-	if os.Getenv(hurriedEnv) == "" {
+	options := &pawl.Options{PulseInterval: 200 * time.Millisecond, TTL: time.Second, MaxAttempts: 1000}
+	switch os.Getenv(hurriedEnv) {
+	case "":
 		return nil
+	case "cramped":
+		options.CacheBytes, options.MaxTurns, options.MaxActivities = -1, 4, 6
 	}
-	return &pawl.Options{PulseInterval: 200 * time.Millisecond, TTL: time.Second, MaxAttempts: 1000}
+	return options
 }
 
 // registerFeatures registers the load that uses all features, beside what other tests have workers for.
@@ -26,7 +30,7 @@ func registerFeatures(app *pawl.App) {
 	for _, register := range []func(*pawl.App){
 		orchestration(triedAgain), orchestration(stepping), orchestration(tidied), orchestration(eternal), orchestration(ledger),
 		orchestration(rally), orchestration(impatient), orchestration(guardian), orchestration(closing), orchestration(waitForGo),
-		orchestration(collect), activity(flaky), activity(steps), activity(linger), activity(sweep),
+		orchestration(collect), orchestration(outrun), activity(flaky), activity(steps), activity(linger), activity(sweep),
 	} {
 		register(app)
 	}
@@ -213,4 +217,37 @@ func impatient(o *pawl.Context, n int) ([]int, error) {
 // guardian waits for its child whatever that does.
 func guardian(o *pawl.Context, _ string) (string, error) {
 	return pawl.SubOrchestration(o, waitForGo, "", &pawl.ChildOptions{InstanceID: o.InstanceID() + "/kid"}).Await()
+}
+
+// outrun has an activity win against others that do not end by themselves: one in a scope that is cancelled, with a child; one
+// that is withdrawn; two that take too long, in all and in each attempt.
+func outrun(o *pawl.Context, c chore) (int, error) {
+	scope, cancel := pawl.WithCancel(o)
+	slow := pawl.Activity(scope, linger, c)
+	kid := pawl.SubOrchestration(scope, waitForGo, "", &pawl.ChildOptions{InstanceID: o.InstanceID() + "/kid"})
+	withdrawn := pawl.Activity(o, linger, c)
+	late := pawl.Activity(o, linger, c, pawl.ActivityOptions{ScheduleToClose: 50 * time.Millisecond})
+	tried := pawl.Activity(o, linger, c, pawl.ActivityOptions{StartToClose: 30 * time.Millisecond,
+		Retry: &pawl.RetryPolicy{MaxAttempts: 2, InitialDelay: time.Millisecond}})
+	n, err := pawl.Activity(o, flaky, c, pawl.ActivityOptions{Retry: &pawl.RetryPolicy{InitialDelay: 10 * time.Millisecond}}).Await()
+	if err != nil {
+		return 0, err
+	}
+	cancel("outrun")
+	withdrawn.Cancel("outrun")
+	_, slowErr := slow.Await()
+	_, kidErr := kid.Await()
+	_, withdrawnErr := withdrawn.Await()
+	_, lateErr := late.Await()
+	_, triedErr := tried.Await()
+	for i, err := range []error{slowErr, kidErr, withdrawnErr} {
+		if !errors.Is(err, pawl.ErrCancelled) {
+			return 0, fmt.Errorf("loser %d is not cancelled: %v", i, err)
+		}
+	}
+	if !errors.Is(lateErr, pawl.ErrTimeout) || !errors.Is(triedErr, pawl.ErrTimeout) {
+		return 0, fmt.Errorf("no timeouts: %v, %v", lateErr, triedErr)
+	}
+	_, err = pawl.StartDetached(o, collect, 0, &pawl.DetachedOptions{InstanceID: o.InstanceID() + "/later", Memo: map[string]any{"n": n}})
+	return n, err
 }

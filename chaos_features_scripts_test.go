@@ -17,7 +17,7 @@ import (
 var scripts = map[string]func(s *storm, r *rand.Rand, id string) error{
 	"retry": retryScript, "exhaust": exhaustScript, "heartbeat": heartbeatScript, "cancel": cancelScript, "eternal": eternalScript,
 	"ledger": ledgerScript, "rally": rallyScript, "within": withinScript, "close": closeScript, "kill": killScript,
-	"update": updateScript, "outside": outsideScript, "reuse": reuseScript,
+	"update": updateScript, "outside": outsideScript, "reuse": reuseScript, "outrun": outrunScript,
 }
 
 // want waits for the result of a run.
@@ -414,4 +414,24 @@ func reuseScript(s *storm, r *rand.Rand, id string) error {
 	reuse := []pawl.ReusePolicy{pawl.ReuseReplaceEnded, pawl.ReuseAttachOrReplace, pawl.ReuseTerminate}[r.IntN(3)]
 	again, err := spring(s, collect, 2, "completed", opts(reuse, "c", "d", "end 2"))
 	return want(s, again, err, "c,d,end 2")
+}
+
+func outrunScript(s *storm, r *rand.Rand, id string) error {
+	s.ending(id+"/kid", "cancelled")
+	s.ending(id+"/later", "completed")
+	c := chore{Log: s.log, N: r.IntN(4)}
+	run, err := spring(s, outrun, c, "completed", &pawl.StartOptions{InstanceID: id})
+	if err := want(s, run, err, c.N); err != nil {
+		return err
+	}
+	if err := s.tell(id+"/later", "end", "end"); err != nil {
+		return err
+	}
+	if err := want(s, attach(s.world, s.client, id+"/later"), nil, "end"); err != nil {
+		return err
+	}
+	if n, ok, err := pawl.ReadValue[int](s.ctx, s.client, id+"/later", "n"); n != c.N || !ok || err != nil {
+		return fmt.Errorf("memo of the detached: %d, %v, %v", n, ok, err)
+	}
+	return nil
 }

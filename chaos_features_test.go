@@ -23,6 +23,7 @@ import (
 
 	"github.com/pawlrun/pawl"
 	"github.com/pawlrun/pawl/internal/pgtest"
+	"github.com/pawlrun/pawl/provider"
 )
 
 // storm is a load that uses all features while its workers are killed, and the model of what it must come to.
@@ -66,12 +67,19 @@ func TestFeaturesSurviveKills(t *testing.T) {
 		if strings.HasPrefix(store, "postgres:") {
 			store, schema = named(t, store)
 		}
-		calm := &world{TB: w.TB, ctx: ctx, open: w.open}
-		s := &storm{world: calm, log: filepath.Join(w.TempDir(), "log"), seed: seed, ends: map[string]string{}}
-		s.client = calm.app(&pawl.Options{ClientOnly: true, PulseInterval: 200 * time.Millisecond, TTL: time.Second},
+		s := &storm{world: &world{TB: w.TB, ctx: ctx}, log: filepath.Join(w.TempDir(), "log"), seed: seed, ends: map[string]string{}}
+		s.open = func(t testing.TB) provider.Provider {
+			p, err := openStore(store)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { p.Close() })
+			return p
+		}
+		s.client = s.app(&pawl.Options{ClientOnly: true, PulseInterval: 200 * time.Millisecond, TTL: time.Second},
 			registerPatient, registerStubborn, registerFeatures, orchestration(account))
 		w.Logf("seed %d", seed)
-		workers := []*exec.Cmd{s.spawn(store, hurriedEnv+"=1"), s.spawn(store, hurriedEnv+"=1")}
+		workers := []*exec.Cmd{s.spawn(store, hurriedEnv+"=roomy"), s.spawn(store, hurriedEnv+"=cramped")}
 		wait := s.blow(time.Now().Add(total))
 		kills, cuts := s.wreak(store, schema, workers, time.Now().Add(total))
 		wait()
@@ -117,7 +125,7 @@ func (s *storm) wreak(store, schema string, workers []*exec.Cmd, until time.Time
 			kills++
 		}
 		for _, i := range victims {
-			workers[i] = s.spawn(store, hurriedEnv+"=1")
+			workers[i] = s.spawn(store, hurriedEnv+"="+[]string{"roomy", "cramped"}[r.IntN(2)])
 		}
 	}
 }
@@ -188,6 +196,7 @@ type tables struct {
 	body   string // the column of history_events that has the document
 	number string // the column of instance that the other tables name it by
 	live   string // the condition for rows of instances
+	unread string // the condition for messages m that must not be left
 }
 
 func newTables(w *world, store, schema string) *tables {
@@ -197,26 +206,30 @@ func newTables(w *world, store, schema string) *tables {
 			w.Fatal(err)
 		}
 		w.Cleanup(func() { conn.Close(context.Background()) })
-		return &tables{prefix: pgx.Identifier{schema}.Sanitize() + ".", body: "document", number: "iid", live: "part >= 0", rows: func(query string) ([][]string, error) {
-			rows, err := conn.Query(w.Context(), query)
-			if err != nil {
-				return nil, err
-			}
-			return pgx.CollectRows(rows, func(row pgx.CollectableRow) (texts []string, err error) {
-				values, err := row.Values()
-				for _, v := range values {
-					texts = append(texts, fmt.Sprint(v))
+		return &tables{prefix: pgx.Identifier{schema}.Sanitize() + ".", body: "document", number: "iid", live: "part >= 0",
+			// What an ended instance has not read may stay for as long as that. What was sent to one that has been replaced
+			// meanwhile stays until a fetch meets the hint that came with it.
+			unread: `part >= 0 and coalesce((select status = 0 from {}instance i where i.iid = m.iid),
+				not exists (select from {}hint h where h.iid = m.iid))`, rows: func(query string) ([][]string, error) {
+				rows, err := conn.Query(w.Context(), query)
+				if err != nil {
+					return nil, err
 				}
-				return texts, err
-			})
-		}}
+				return pgx.CollectRows(rows, func(row pgx.CollectableRow) (texts []string, err error) {
+					values, err := row.Values()
+					for _, v := range values {
+						texts = append(texts, fmt.Sprint(v))
+					}
+					return texts, err
+				})
+			}}
 	}
 	db, err := sql.Open("sqlite", store)
 	if err != nil {
 		w.Fatal(err)
 	}
 	w.Cleanup(func() { db.Close() })
-	return &tables{body: "body", number: "id", live: "true", rows: func(query string) (all [][]string, err error) {
+	return &tables{body: "body", number: "id", live: "true", unread: "true", rows: func(query string) (all [][]string, err error) {
 		rows, err := db.QueryContext(w.Context(), query)
 		if err != nil {
 			return nil, err
@@ -265,7 +278,7 @@ func (s *storm) check(t *tables) {
 		for _, row := range s.read(t, `select instance_id, status from {}instances`) {
 			found[row[0]] = row[1]
 		}
-		left := s.read(t, `select (select count(*) from {}work where `+t.live+`), (select count(*) from {}inbox where `+t.live+`),
+		left := s.read(t, `select (select count(*) from {}work where `+t.live+`), (select count(*) from {}inbox m where `+t.unread+`),
 			(select count(*) from {}timer where `+t.live+`), (select count(*) from {}instance where status = 0 and `+t.live+`)`)[0]
 		if slices.Equal(left, []string{"0", "0", "0", "0"}) {
 			return true
@@ -301,7 +314,16 @@ func (s *storm) check(t *tables) {
 
 // logLeft tells whose the messages are that are left.
 func (s *storm) logLeft(t *tables) {
-	for _, row := range s.read(t, `select kind, coalesce(name, ''), execution, event, iid, coalesce(cast(body as text), '') from {}inbox where `+t.live) {
+	for _, row := range s.read(t, `select instance_id, `+t.number+`, coalesce(owner, -1), coalesce(last_owner, -1), token, attempt, execution, next_seq,
+		coalesce(cast(parked as text), '') from {}instance where status = 0 and `+t.live) {
+		s.Logf("running: %s, number %s, owner %s, last owner %s, token %s, attempt %s, execution %s, next event %s, parked %q", row[0], row[1], row[2], row[3],
+			row[4], row[5], row[6], row[7], row[8])
+		s.dump(t, row[0])
+	}
+	for _, row := range s.read(t, `select worker, name, serves from {}workers`) {
+		s.Logf("worker: %v", row)
+	}
+	for _, row := range s.read(t, `select kind, coalesce(name, ''), execution, event, iid, coalesce(cast(body as text), '') from {}inbox m where `+t.unread) {
 		s.Logf("message of kind %s, name %q, for execution %s, event %s of instance number %s: %s", row[0], row[1], row[2], row[3], row[4], row[5])
 		for _, of := range s.read(t, `select instance_id, status from {}instance where `+t.number+` = `+row[4]) {
 			s.Logf("  that is %s, status %s", of[0], of[1])

@@ -151,7 +151,8 @@ type Commit struct {
 	EventCount int32
 	Status     InstanceStatus
 	// Keep holds the lease: the caller has local work in flight for the instance or goes on with it at once. Without
-	// it the instance becomes free, unless unread messages it waits for came back in the reply: then it stays held.
+	// it the instance becomes free, unless it goes on in this execution and unread messages it waits for came back in the
+	// reply: then it stays held.
 	Keep bool
 	// Waits are the names of external events the execution now waits for; only those leave the inbox.
 	Waits        []string

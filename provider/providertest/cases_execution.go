@@ -9,6 +9,7 @@ import (
 var executionCases = []Case{
 	{"execution/continued-as-new", []string{"X1", "R4", "A10"}, executionContinued},
 	{"execution/released-is-ready", []string{"X2", "F6"}, executionReleased},
+	{"execution/released-with-news", []string{"X2", "A10"}, executionReleasedWithNews},
 	{"execution/changes-class", []string{"X2", "C2"}, executionChangesClass},
 	{"execution/keeps-inbox", []string{"X3", "M6"}, executionKeepsInbox},
 	{"execution/eager-start-continues", []string{"X1", "S6"}, executionEager},
@@ -59,6 +60,19 @@ func executionReleased(f *fixture) {
 	equal(f, "X2", "attempt", got.Attempt, 1)
 	f.checkHistory("F6", got, 1)
 	f.fetchNone("X2", w, "the new execution was granted")
+}
+
+// executionReleasedWithNews: what is unread does not hold the next execution where the commit does not keep it.
+func executionReleasedWithNews(f *fixture) {
+	w, other := f.worker(), f.worker()
+	l := f.granted(w, "a")
+	f.send(provider.NewMessage{Target: "a", Kind: provider.MessageCancel, ID: "c", Body: []byte(`{}`)})
+	r := f.ack(l, f.continued(false, f.nextExecution()))
+	equal(f, "X2", "messages", len(r.Messages), 0)
+	equal(f, "X2", "owner", f.state("a").Worker, 0)
+	got := f.fetchOne("X2", other, "a")
+	equal(f, "X2", "execution", got.Execution, 2)
+	equal(f, "M6", "messages of the new execution", len(got.Messages), 1)
 }
 
 func executionChangesClass(f *fixture) {

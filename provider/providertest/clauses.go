@@ -70,7 +70,7 @@ var clauses = []Clause{
 
 	// X: executions (continue-as-new)
 	{"X1", "Continue-as-new commits the last turn of the old execution and starts the next one: number plus one, its own id, class and first turn, next event number 1. The instance goes on running; the old history stays readable."},
-	{"X2", "The new execution is ready at once in its own class, and not in the old one; with Keep it is held under the request instead."},
+	{"X2", "The new execution is ready at once in its own class, and not in the old one, whatever is unread; with Keep it is held under the request instead."},
 	{"X3", "Unread external events stay in the inbox over continue-as-new, in order; the waits of the old execution are forgotten."},
 	{"X4", "Whatever belongs to the old execution is fenced: its acks are Fenced, results of its work are Gone, its timers and messages do not stop the new one."},
 

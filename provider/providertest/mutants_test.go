@@ -76,6 +76,7 @@ var modelMutants = []mutant{
 		"liveness/old-token-after-takeover", "L10"),
 	broken(model.TokenKeptOnTakeover, "liveness/old-token-after-takeover", "L10"),
 	// Leases.
+	broken(model.NewsHoldContinued, "execution/released-with-news", "X2"),
 	broken(model.KeepIgnored, "start/eager-kept", "S7", "ack/keep-and-release", "A10"),
 	broken(model.AlwaysKept, "start/eager-released", "S7", "ack/keep-and-release", "A10"),
 	broken(model.AttemptNotCounted, "fetch/attempts", "F5"),

@@ -113,6 +113,9 @@ func (b *commits) finish(ctx context.Context) {
 			}
 			continue
 		}
+		if t.commit.Status == provider.StatusContinuedAsNew && !t.commit.Keep {
+			continue // ready anyway, for anybody
+		}
 		t.result.Messages = b.unread(ctx, t.i)
 		if t.i.owner == 0 && len(t.result.Messages) > 0 {
 			b.exec(ctx, `update @instance set owner = $3, claim = null where part = $1 and iid = $2`, t.i.Part, t.i.Row, b.worker)

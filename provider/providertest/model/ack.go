@@ -360,7 +360,7 @@ func (c *commit) settle(i *instance, t *provider.Commit) []provider.Message {
 	}
 	ms := s.usable(i)
 	freshly := t.Status == provider.StatusContinuedAsNew
-	if !keep && (freshly || len(ms) == 0 || c.worker == 0) {
+	if !keep && (freshly && !s.broken(NewsHoldContinued) || len(ms) == 0 || c.worker == 0) {
 		i.owner = 0
 		return nil
 	}

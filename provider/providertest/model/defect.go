@@ -23,6 +23,7 @@ const (
 const (
 	KeepIgnored          Defect = "keep-ignored"            // a commit always frees the instance
 	AlwaysKept           Defect = "always-kept"             // a commit never frees the instance
+	NewsHoldContinued    Defect = "news-hold-continued"     // unread messages keep an instance that continues as new held
 	AttemptNotCounted    Defect = "attempt-not-counted"     // grants count no attempt
 	AttemptNotReset      Defect = "attempt-not-reset"       // commits do not reset the attempts
 	LeaseNotTaken        Defect = "lease-not-taken"         // a grant does not make the instance held
