@@ -233,26 +233,6 @@ func (t *turnColumns) append(params []param) []param {
 		t.nextID.paramIfAny(), t.nextClass.paramIfAny(), t.nextEvents.paramIfAny())
 }
 
-func checkCommit(op string, c *provider.Commit) error {
-	switch {
-	case c.Request == 0:
-		return sqlstate.GiveUp(op, "a commit has no request id")
-	case c.EventCount < 1 || len(c.Events) == 0:
-		return sqlstate.GiveUp(op, "a commit has no events")
-	case c.Status > provider.StatusTerminated:
-		return sqlstate.GiveUp(op, "a commit has the unknown status %d", c.Status)
-	case (c.Status == provider.StatusContinuedAsNew) != (c.Next != nil):
-		return sqlstate.GiveUp(op, "a commit continues as new without the next execution, or the other way round")
-	}
-	if len(c.Values)+len(c.Children) == 0 {
-		return nil
-	}
-	if err := c.CheckValues(); err != nil {
-		return sqlstate.GiveUp(op, "%v", err)
-	}
-	return nil
-}
-
 var ackFunction = function{name: "ack_orchestration_items_v1", effectsAt: 20, effects: effectFields}
 
 // AckOrchestrationItems implements provider.Provider.
@@ -264,8 +244,8 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	for i := range req.Items {
 		order[i] = i
 		bytes += len(req.Items[i].Events)
-		if err := checkCommit(op, &req.Items[i].Commit); err != nil {
-			return nil, err
+		if err := req.Items[i].Commit.Check(); err != nil {
+			return nil, sqlstate.GiveUp(op, "%v", err)
 		}
 	}
 	sort.Slice(order, func(a, b int) bool { return lessRef(req.Items[order[a]].Ref, req.Items[order[b]].Ref) })

@@ -90,8 +90,8 @@ func (p *Provider) startOrder(req *provider.StartRequest) (order []int, parts []
 		case len(item.Values) > 0 && provider.CheckValues(item.Values) != nil:
 			return nil, nil, 0, sqlstate.GiveUp(op, "%v", provider.CheckValues(item.Values))
 		case item.First != nil:
-			if err := checkCommit(op, item.First); err != nil {
-				return nil, nil, 0, err
+			if err := item.First.Check(); err != nil {
+				return nil, nil, 0, sqlstate.GiveUp(op, "%v", err)
 			}
 		}
 	}

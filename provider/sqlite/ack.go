@@ -75,19 +75,10 @@ func checkClaim(worker provider.WorkerID, request provider.Token, limit int) str
 
 // checkCommit returns what is wrong with a commit as such, "" if nothing is.
 func checkCommit(worker provider.WorkerID, c *provider.Commit) string {
-	switch {
-	case c.Request == 0:
-		return "a commit needs a request id"
-	case c.EventCount < 1:
-		return "a commit needs at least one event"
-	case c.Status == provider.StatusContinuedAsNew && c.Next == nil:
-		return "continue-as-new needs the next execution"
-	case c.Status != provider.StatusContinuedAsNew && c.Next != nil:
-		return "a next execution needs the status continued-as-new"
-	case c.Keep && worker == 0:
+	if c.Keep && worker == 0 {
 		return "only a worker can keep a lease"
 	}
-	if err := c.CheckValues(); err != nil {
+	if err := c.Check(); err != nil {
 		return err.Error()
 	}
 	return ""

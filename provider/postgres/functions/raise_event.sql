@@ -7,7 +7,6 @@ set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off
 declare
   message text := coalesce($4, gen_random_uuid()::text);
   body json;
-  sent delivery;
 begin
   if coalesce($2, '') = '' then raise exception 'an event needs a name' using errcode = 'invalid_parameter_value'; end if;
   if greatest(octet_length($2), octet_length(message)) > 255 then
@@ -18,18 +17,7 @@ begin
   end if;
   body := '{"type":"EventReceived","awaited":0,"name":' || to_json($2) || ',"messageId":' || to_json(message)
     || case when $3 is not null then ',"payload":{"json":' || $3 || '}' else '' end || '}';
-  sent := put_messages_v1(0, array[partition_of($1)], array[$1], array[1::smallint], array[0],
-                          -- Names of nothing but chr(1) are stored with one more: see inboxName.
-                          array[$2 || case when btrim($2, chr(1)) = '' then chr(1) else '' end],
-                          array[message], array[body], null, null, '{}', '{}', clock_timestamp());
-  if sent.statuses[1] = 4 then
-    raise exception 'there is no instance %', $1 using errcode = 'no_data_found';
-  elsif sent.statuses[1] = 5 then
-    raise exception 'instance % has ended', $1 using errcode = 'object_not_in_prerequisite_state';
-  end if;
-  if sent.ready is not null or sent.owners is not null then
-    perform notify_listeners_v1(sent.ready, sent.owners, null, null);
-  end if;
+  perform send_v1($1, 1::smallint, $2 || case when btrim($2, chr(1)) = '' then chr(1) else '' end, message, body);
 end $$;
 comment on function raise_event(text, text, json, text) is
   'Sends an external event to a running instance. Commits or rolls back with the transaction it is called in. A second event with the same message_id is dropped by the receiver.';

@@ -6,11 +6,7 @@ declare
   answer smallint;
 begin
   select s.statuses[1] into answer from resume_instances_v1(array[partition_of($1)], array[$1]) s;
-  if answer = 4 then
-    raise exception 'there is no instance %', $1 using errcode = 'no_data_found';
-  elsif answer = 5 then
-    raise exception 'instance % has ended', $1 using errcode = 'object_not_in_prerequisite_state';
-  end if;
+  perform refuse_v1(answer, $1);
 end $$;
 comment on function resume_orchestration(text) is
   'Lets an instance go on that was suspended, or parked for whatever reason. Commits or rolls back with the transaction it is called in.';

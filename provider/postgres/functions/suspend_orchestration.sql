@@ -7,11 +7,7 @@ declare
   answer smallint;
 begin
   select s.statuses[1] into answer from suspend_instances_v1(array[partition_of($1)], array[$1], parked) s;
-  if answer = 4 then
-    raise exception 'there is no instance %', $1 using errcode = 'no_data_found';
-  elsif answer = 5 then
-    raise exception 'instance % has ended', $1 using errcode = 'object_not_in_prerequisite_state';
-  end if;
+  perform refuse_v1(answer, $1);
 end $$;
 comment on function suspend_orchestration(text, text) is
   'Keeps a running instance from going on until resume_orchestration. Activities that are running end, their results are kept. Commits or rolls back with the transaction it is called in; until then whoever runs the instance waits with its next commit.';

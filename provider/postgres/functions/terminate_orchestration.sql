@@ -11,11 +11,7 @@ begin
   select s.statuses[1] into answer
     from terminate_instances_v1(array[partition_of($1)], array[$1], array[json_build_array(event)], array[failed],
                                 array[coalesce($3, false)]) s;
-  if answer = 4 then
-    raise exception 'there is no instance %', $1 using errcode = 'no_data_found';
-  elsif answer = 5 then
-    raise exception 'instance % has ended', $1 using errcode = 'object_not_in_prerequisite_state';
-  end if;
+  perform refuse_v1(answer, $1);
 end $$;
 comment on function terminate_orchestration(text, text, boolean) is
   'Ends a running instance at once; with children, those of its children that are running, and theirs, too. No code of theirs runs any more; a parent learns that its child was terminated. Commits or rolls back with the transaction it is called in; until then whoever runs the instance waits with its next commit.';

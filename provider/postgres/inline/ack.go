@@ -18,8 +18,8 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	seen := make(map[provider.Ref]bool, n)
 	for k := range req.Items {
 		item := &req.Items[k]
-		if err := checkCommit(op, &item.Commit); err != nil {
-			return nil, err
+		if err := item.Commit.Check(); err != nil {
+			return nil, sqlstate.GiveUp(op, "%v", err)
 		}
 		if seen[item.Ref] {
 			return nil, sqlstate.GiveUp(op, "two items for instance %v", item.Ref)

@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/pawlrun/pawl/provider"
-	"github.com/pawlrun/pawl/provider/postgres/internal/sqlstate"
 )
 
 // turn is one commit of a call that takes effect now, or did in an earlier try.
@@ -37,24 +36,6 @@ type grant struct {
 
 func newCommits(c *call, worker provider.WorkerID, serves []provider.ClassID, reply *provider.AckReply) *commits {
 	return &commits{call: c, sender: sender{worker: worker, serves: serves, own: make(map[provider.Ref]bool)}, reply: reply}
-}
-
-// checkCommit refuses what no store could take.
-func checkCommit(op string, c *provider.Commit) error {
-	switch {
-	case c.Request == 0:
-		return sqlstate.GiveUp(op, "a commit has no request id")
-	case c.EventCount < 1 || len(c.Events) == 0:
-		return sqlstate.GiveUp(op, "a commit has no events")
-	case c.Status > provider.StatusTerminated:
-		return sqlstate.GiveUp(op, "a commit has the unknown status %d", c.Status)
-	case (c.Status == provider.StatusContinuedAsNew) != (c.Next != nil):
-		return sqlstate.GiveUp(op, "a commit continues as new without the next execution, or the other way round")
-	}
-	if err := c.CheckValues(); err != nil {
-		return sqlstate.GiveUp(op, "%v", err)
-	}
-	return nil
 }
 
 const (

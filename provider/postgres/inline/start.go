@@ -26,8 +26,8 @@ func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartR
 		case provider.CheckValues(item.Values) != nil:
 			return nil, sqlstate.GiveUp(op, "%v", provider.CheckValues(item.Values))
 		case item.First != nil:
-			if err := checkCommit(op, item.First); err != nil {
-				return nil, err
+			if err := item.First.Check(); err != nil {
+				return nil, sqlstate.GiveUp(op, "%v", err)
 			}
 		}
 		starts[k] = p.newInstance(&item.NewInstance)
