@@ -45,11 +45,14 @@ type AckRequest struct {
 	Items  []AckItem
 	// Serves are the orchestration classes the caller can run: limits NewMessage.Take.
 	Serves []ClassID
-	// ClaimWork asks for up to this many queued work items of WorkClasses in the same commit, under ClaimRequest. Without a
-	// Worker it is refused (GiveUp): nobody would hold them. An instance that is committed without Keep and goes on stays held
-	// if it is the instance of one of them. Other instances are not granted with it, as a fetch of work would.
+	// ClaimWork asks for up to this many queued work items of WorkClasses in the same commit, under ClaimRequest, those that
+	// this commit queues included. Without a Worker it is refused (GiveUp): nobody would hold them. An instance that is
+	// committed without Keep and goes on stays held if it is the instance of one of them. Other instances are not granted
+	// with it, as a fetch of work would.
 	ClaimWork    int
 	WorkClasses  []ClassID
+	WorkRanks    []int16 // as Ranks in FetchWorkRequest, like the next
+	Routed       bool
 	ClaimRequest Token
 }
 
@@ -76,7 +79,10 @@ type FetchRequest struct {
 	Worker  WorkerID
 	Request Token
 	Classes []ClassID
-	Max     int
+	// Ranks, unless nil, has one for each of Classes: of more than Max instances those of classes with lower ranks are granted
+	// first, and only among equal ranks the oldest. A store may look at the oldest few of each class only.
+	Ranks []int16
+	Max   int
 	// Timers fires due timers first (Pulse always does).
 	Timers bool
 	// Sleep marks the worker as sleeping if fewer than Max were found, so that the next one to queue something
@@ -89,8 +95,13 @@ type FetchWorkRequest struct {
 	Worker  WorkerID
 	Request Token
 	Classes []ClassID
-	Max     int
-	Sleep   bool // as in FetchRequest
+	// Ranks, unless nil, has one for each of Classes: items of classes with lower ranks are granted first, and only among
+	// equal ranks the oldest.
+	Ranks []int16
+	// Routed asks for the items that only Worker may claim (NewWork.Worker), too, whatever their class, before all others.
+	Routed bool
+	Max    int
+	Sleep  bool // as in FetchRequest
 	// Serves are the orchestration classes the caller can run. The instance of an item is granted with it, under Request,
 	// if it is free, running that execution, not parked and of such a class; never one that another call has locked. It
 	// is to be held while the item is in flight, and goes on with its result.
@@ -129,8 +140,10 @@ type AckWorkRequest struct {
 	Worker       WorkerID
 	Items        []AckWorkItem
 	Serves       []ClassID
-	ClaimWork    int // as in AckRequest, like the two below
+	ClaimWork    int // as in AckRequest, like those below
 	WorkClasses  []ClassID
+	WorkRanks    []int16
+	Routed       bool
 	ClaimRequest Token
 }
 
@@ -207,6 +220,11 @@ type PulseRequest struct {
 	// Classes and WorkClasses are looked at for ready items.
 	Classes     []ClassID
 	WorkClasses []ClassID
+	// Routed has WorkReady set for items that only Worker may claim, too.
+	Routed bool
+	// ClassesFrom asks for the classes with this id or a higher one: how a process hears of priorities and other classes that
+	// others use. Zero: none.
+	ClassesFrom ClassID
 	// Sleep marks the worker as sleeping if nothing is ready.
 	Sleep bool
 	// Watch lists instances to be read; those that have ended come back in Done.
@@ -226,6 +244,9 @@ type PulseReply struct {
 	WorkReady           bool
 	NextTimer           time.Time // the earliest pending timer; zero if none
 	Done                []InstanceState
+	// Classes are those of ClassesFrom, by id, at most MaxClasses: ask again from the last one on. A pulse that is told Lost
+	// brings none.
+	Classes []KnownClass
 	// Gone are those of Held that are not held under their token any more: recorded, cancelled, taken over, or their instance
 	// has ended. The token alone decides, not who asks; a pulse that is told Lost is answered too.
 	Gone []WorkKey

@@ -5,8 +5,17 @@ import (
 	"fmt"
 )
 
-// Check returns what is wrong with a commit as such, as every provider must before it changes anything.
-func (c *Commit) Check() error {
+// CheckRanks returns what is wrong with the ranks of a claim, as every provider must before it grants anything: there must be
+// none, or one for each class.
+func CheckRanks(classes []ClassID, ranks []int16) error {
+	if ranks != nil && len(ranks) != len(classes) {
+		return fmt.Errorf("%d ranks for %d classes", len(ranks), len(classes))
+	}
+	return nil
+}
+
+// Check returns what is wrong with a commit of a worker as such, as every provider must before it changes anything.
+func (c *Commit) Check(worker WorkerID) error {
 	switch {
 	case c.Request == 0:
 		return errors.New("a commit has no request id")
@@ -16,7 +25,13 @@ func (c *Commit) Check() error {
 		return fmt.Errorf("a commit has the unknown status %d", c.Status)
 	case (c.Status == StatusContinuedAsNew) != (c.Next != nil):
 		return errors.New("a commit continues as new without the next execution, or the other way round")
-	case len(c.Values)+len(c.Children) == 0:
+	}
+	for i := range c.Work {
+		if w := &c.Work[i]; w.Lease && w.Worker != 0 && w.Worker != worker {
+			return fmt.Errorf("the work item of event %d is to be leased by another worker than the only one who may claim it", w.Event)
+		}
+	}
+	if len(c.Values)+len(c.Children) == 0 {
 		return nil
 	}
 	return c.CheckValues()

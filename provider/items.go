@@ -126,6 +126,10 @@ type NewWork struct {
 	Class ClassID
 	Input []byte
 	Lease bool
+	// Worker, unless zero, is the only one who may claim the item (see FetchWorkRequest.Routed), however often it is given
+	// back, as long as that worker lives. When it has ended, now or later, the item is queued for whoever serves its class.
+	// Lease is then only for that worker's own commits.
+	Worker WorkerID
 }
 
 // NewTimer is a durable timer: at FireAt by the store's clock the instance gets a MessageTimerFired for Event.

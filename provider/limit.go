@@ -16,5 +16,8 @@ const (
 // MaxSearchableBytes bounds the data of a searchable value: it is an index key.
 const MaxSearchableBytes = 255
 
+// MaxClasses is how many classes a pulse returns at most.
+const MaxClasses = 1000
+
 // MaxValueKeyBytes bounds the key of a value: it is an index key.
 const MaxValueKeyBytes = 255

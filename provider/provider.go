@@ -26,7 +26,8 @@ import "context"
 // changed nothing or everything it would have changed had it succeeded; per-item refusals are no errors but statuses.
 type Provider interface {
 	// RegisterClasses returns the ids of the given classes in order, creating those that do not exist yet. It is
-	// idempotent. Ids are stable for the life of the store, so callers cache them.
+	// idempotent. Ids are stable for the life of the store, so callers cache them. They grow in the order in which classes
+	// become visible to others: who has seen an id has seen all lower ones (see PulseRequest.ClassesFrom).
 	RegisterClasses(ctx context.Context, classes []Class) ([]ClassID, error)
 
 	// StartOrchestrations creates instances. An item with First set is an eager start: the caller has run the first
@@ -118,7 +119,8 @@ const (
 	// NotifyReady: instances may be ready; fetch.
 	NotifyReady NotificationKind = iota + 1
 	// NotifyHeld: an instance held by the listening worker has new messages, or was taken from it by a termination or a
-	// suspension; fetch, and pulse to learn what of its work is gone.
+	// suspension; fetch, and pulse to learn what of its work is gone. Or there is work for this worker alone (NewWork.Worker);
+	// fetch that, too.
 	NotifyHeld
 	// NotifyDone: a watched instance has ended.
 	NotifyDone
@@ -171,6 +173,15 @@ type Class struct {
 	Name    string
 	Version string // "" for activities and unversioned orchestrations
 	Tag     string // "" unless routed
+	// Priority sets apart what is to be preferred or to be left for later: a queue of its own. What it means is up to whoever
+	// fetches (see FetchRequest.Ranks).
+	Priority int8
+}
+
+// KnownClass is a class with its number.
+type KnownClass struct {
+	ID ClassID
+	Class
 }
 
 // InstanceStatus is the status of an instance.

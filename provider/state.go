@@ -8,6 +8,7 @@ type InstanceState struct {
 	InstanceID  string
 	Name        string // of the orchestration
 	Version     string
+	Priority    int8 // of the class of the current execution
 	Status      InstanceStatus
 	Execution   int32
 	ExecutionID ExecutionID

@@ -61,6 +61,24 @@ func SchemaURL(t testing.TB, schema string) string {
 	return WithSchema(server.URL, schema)
 }
 
+// Own starts a server for the test alone, with settings ("name=value") of its own, also if EnvURL names another one; it is
+// stopped when the test ends. Without server binaries the test is skipped, or fails if CI=true, unless EnvURL is set: then
+// nothing is said of binaries here.
+func Own(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	server, err := start(ctx, &config{settings: settings})
+	if errors.Is(err, ErrNotInstalled) && (os.Getenv("CI") != "true" || os.Getenv(EnvURL) != "") {
+		t.Skip("needs a server of its own: install PostgreSQL's server binaries")
+	}
+	if err != nil {
+		t.Fatalf("pgtest: %v", err)
+	}
+	t.Cleanup(server.Stop)
+	return server
+}
+
 // WithSchema adds the schema parameter to the URL of a server.
 func WithSchema(server, schema string) string {
 	u, err := url.Parse(server)

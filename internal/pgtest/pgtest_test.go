@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"github.com/pawlrun/pawl/internal/pgtest"
 )
 
@@ -64,6 +66,22 @@ func TestServerDiesWithProcess(t *testing.T) {
 		case <-deadline:
 			t.Fatal("the server outlives its process")
 		}
+	}
+}
+
+// TestOwn has a server for the test alone, whatever EnvURL names, with the settings that were asked for.
+func TestOwn(t *testing.T) {
+	t.Setenv(pgtest.EnvURL, "postgres://nobody@127.0.0.1:1/none")
+	server := pgtest.Own(t, "application_name=own server", "work_mem=1234kB")
+	conn, err := pgx.Connect(t.Context(), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var name, memory string
+	err = conn.QueryRow(t.Context(), "select current_setting('application_name'), current_setting('work_mem')").Scan(&name, &memory)
+	if err != nil || name != "own server" || memory != "1234kB" || server.Address == "" || server.LogFile == "" {
+		t.Errorf("%q, %q, %+v, %v", name, memory, server, err)
 	}
 }
 

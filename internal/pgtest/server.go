@@ -63,6 +63,11 @@ func Start(ctx context.Context, options ...Option) (*Server, error) {
 	for _, option := range options {
 		option(&c)
 	}
+	return start(ctx, &c)
+}
+
+// start starts a server in any case.
+func start(ctx context.Context, c *config) (*Server, error) {
 	bin, err := findBinaries()
 	if err != nil {
 		return nil, err
@@ -82,7 +87,7 @@ func Start(ctx context.Context, options ...Option) (*Server, error) {
 	var startErr error
 	for range 3 { // the free port may be taken by the time the server wants it
 		var s *Server
-		if s, startErr = launch(ctx, bin, base, template, account, &c); startErr == nil {
+		if s, startErr = launch(ctx, bin, base, template, account, c); startErr == nil {
 			return s, nil
 		}
 	}

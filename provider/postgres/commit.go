@@ -14,7 +14,7 @@ import (
 // effectColumns gathers what the commits of a call do beside their turns; the order is that of the type effects.
 type effectColumns struct {
 	parts  int
-	work   [5]*column
+	work   [6]*column
 	cancel [2]*column
 	timer  [4]*column
 	stop   [2]*column
@@ -26,7 +26,7 @@ type effectColumns struct {
 }
 
 // effectFields is how many fields the type effects has.
-const effectFields = 41
+const effectFields = 42
 
 // newEffects makes the columns for about n effects of each kind.
 func newEffects(n, parts int, serves []provider.ClassID) *effectColumns {
@@ -38,7 +38,7 @@ func newEffects(n, parts int, serves []provider.ClassID) *effectColumns {
 			to[i], columns = &columns[0], columns[1:]
 		}
 	}
-	fill(e.work[:], oidInt4, oidInt4, oidInt4, oidBool, oidJSON)
+	fill(e.work[:], oidInt4, oidInt4, oidInt4, oidBool, oidJSON, oidInt8)
 	fill(e.cancel[:], oidInt4, oidInt4)
 	fill(e.timer[:], oidInt4, oidInt4, oidTimestamp, oidBool)
 	fill(e.stop[:], oidInt4, oidInt4)
@@ -58,6 +58,11 @@ func (e *effectColumns) add(item int32, c *provider.Commit) {
 		e.work[2].int4(int32(w.Class))
 		e.work[3].bool(w.Lease)
 		e.work[4].bytes(w.Input)
+		if w.Worker != 0 {
+			e.work[5].int8(int64(w.Worker))
+		} else {
+			e.work[5].null()
+		}
 	}
 	for _, event := range inOrder(c.CancelWork) {
 		e.cancel[0].int4(item)
@@ -182,6 +187,10 @@ func (e *effectColumns) append(params []param) []param {
 	for _, group := range [][]*column{e.work[:], e.cancel[:], e.timer[:], e.stop[:], e.child[:], e.msg[:], e.status[:], e.value[:]} {
 		for _, c := range group {
 			some = some || c.n > 0
+			if c == e.work[5] {
+				params = append(params, c.paramIfAny())
+				continue
+			}
 			params = append(params, c.param())
 		}
 	}
@@ -237,31 +246,15 @@ var ackFunction = function{name: "ack_orchestration_items_v1", effectsAt: 20, ef
 
 // AckOrchestrationItems implements provider.Provider.
 func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckRequest) (*provider.AckReply, error) {
-	op := ackFunction.name
 	n := len(req.Items)
-	order := make([]int, n)
-	bytes := 0
-	for i := range req.Items {
-		order[i] = i
-		bytes += len(req.Items[i].Events)
-		if err := req.Items[i].Commit.Check(); err != nil {
-			return nil, sqlstate.GiveUp(op, "%v", err)
-		}
-	}
-	sort.Slice(order, func(a, b int) bool { return lessRef(req.Items[order[a]].Ref, req.Items[order[b]].Ref) })
-	for k := 1; k < n; k++ {
-		if req.Items[order[k]].Ref == req.Items[order[k-1]].Ref {
-			return nil, sqlstate.GiveUp(op, "two items for instance %v", req.Items[order[k]].Ref)
-		}
+	order, bytes, err := ackOrder(req)
+	if err != nil {
+		return nil, err
 	}
 	if n == 0 && req.ClaimWork <= 0 {
 		return &provider.AckReply{}, nil
 	}
-	if req.Worker == 0 && req.ClaimWork > 0 {
-		return nil, sqlstate.GiveUp(op, "a claim needs a worker")
-	}
 	var plain *provider.AckReply
-	var err error
 	if n == 1 {
 		plain, err = p.ackOne(ctx, req)
 	} else if n > 1 {
@@ -307,13 +300,41 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 		reply.Results[i].Ref = req.Items[i].Ref
 	}
 	answer := newAnswer(reply, order)
-	params = append(params, int4Param(req.ClaimWork), p.claimParam(answer, req.ClaimWork, req.WorkClasses), int8Param(int64(req.ClaimRequest)))
+	params = append(params, int4Param(req.ClaimWork), p.claimParam(answer, req.ClaimWork, wanted{req.WorkClasses, req.WorkRanks, routedTo(req.Worker, req.Routed)}),
+		int8Param(int64(req.ClaimRequest)))
 	if err := p.call(ctx, &ackFunction, n, params, answer.read); err != nil {
 		return nil, err
 	}
 	answer.looks.learn()
 	answer.finish()
 	return reply, nil
+}
+
+// ackOrder checks the request and returns the numbers of its items in the order of their keys, which is the order of locks, and
+// the length of all their events.
+func ackOrder(req *provider.AckRequest) (order []int, bytes int, err error) {
+	op, n := ackFunction.name, len(req.Items)
+	order = make([]int, n)
+	for i := range req.Items {
+		order[i] = i
+		bytes += len(req.Items[i].Events)
+		if err := req.Items[i].Commit.Check(req.Worker); err != nil {
+			return nil, 0, sqlstate.GiveUp(op, "%v", err)
+		}
+	}
+	sort.Slice(order, func(a, b int) bool { return lessRef(req.Items[order[a]].Ref, req.Items[order[b]].Ref) })
+	for k := 1; k < n; k++ {
+		if req.Items[order[k]].Ref == req.Items[order[k-1]].Ref {
+			return nil, 0, sqlstate.GiveUp(op, "two items for instance %v", req.Items[order[k]].Ref)
+		}
+	}
+	if req.Worker == 0 && req.ClaimWork > 0 {
+		return nil, 0, sqlstate.GiveUp(op, "a claim needs a worker")
+	}
+	if err := provider.CheckRanks(req.WorkClasses, req.WorkRanks); err != nil {
+		return nil, 0, sqlstate.GiveUp(op, "%v", err)
+	}
+	return order, bytes, nil
 }
 
 // distinct returns the work items in the order in which every call locks them, each once.

@@ -1,7 +1,6 @@
 package postgres_test
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"regexp"
@@ -35,19 +34,8 @@ func rowsIn(log []byte) (rows int) {
 // TestTerminationIsLinear counts the rows that the statements of a termination go through, with few and with four times as
 // many children: ended by their parent, and named one by one.
 func TestTerminationIsLinear(t *testing.T) {
-	if os.Getenv(pgtest.EnvURL) != "" {
-		t.Skip("needs a server of its own")
-	}
-	server, err := pgtest.Start(t.Context(), pgtest.Setting("session_preload_libraries", "auto_explain"),
-		pgtest.Setting("auto_explain.log_min_duration", "0"), pgtest.Setting("auto_explain.log_nested_statements", "on"),
-		pgtest.Setting("auto_explain.log_analyze", "on"), pgtest.Setting("auto_explain.log_timing", "off"))
-	if errors.Is(err, pgtest.ErrNotInstalled) && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer server.Stop()
+	server := pgtest.Own(t, "session_preload_libraries=auto_explain", "auto_explain.log_min_duration=0",
+		"auto_explain.log_nested_statements=on", "auto_explain.log_analyze=on", "auto_explain.log_timing=off")
 	p, err := postgres.Open(t.Context(), pgtest.WithSchema(server.URL, "family"), nil)
 	if err != nil {
 		t.Fatal(err)

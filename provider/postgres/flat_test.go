@@ -2,13 +2,11 @@ package postgres_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math"
 	"net"
 	"net/url"
-	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -34,18 +32,8 @@ type pages struct {
 // openPages opens a store through one connection, so that all calls find their plans made.
 func openPages(t testing.TB) *pages {
 	t.Helper()
-	if os.Getenv(pgtest.EnvURL) != "" {
-		t.Skip("needs a server of its own")
-	}
-	server, err := pgtest.Start(t.Context(), pgtest.Setting("shared_preload_libraries", "pg_stat_statements"),
-		pgtest.Setting("pg_stat_statements.track", "top"), pgtest.Setting("autovacuum", "off"), pgtest.Setting("shared_buffers", "512MB"))
-	if errors.Is(err, pgtest.ErrNotInstalled) && os.Getenv("CI") != "true" {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(server.Stop)
+	server := pgtest.Own(t, "shared_preload_libraries=pg_stat_statements", "pg_stat_statements.track=top", "autovacuum=off",
+		"shared_buffers=512MB")
 	p := &pages{relay: startRelay(t, server.Address)}
 	u, err := url.Parse(pgtest.WithSchema(server.URL, "pages"))
 	if err != nil {

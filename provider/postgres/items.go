@@ -17,14 +17,16 @@ func (p *Provider) RegisterClasses(ctx context.Context, classes []provider.Class
 		return nil, nil
 	}
 	kind, name, version, tag := newColumn(oidInt2, n), newColumn(oidText, n), newColumn(oidText, n), newColumn(oidText, n)
+	priority := newColumn(oidInt2, n)
 	for _, c := range classes {
 		kind.int2(int16(c.Kind))
 		name.text(c.Name)
 		version.text(c.Version)
 		tag.text(c.Tag)
+		priority.int2(int16(c.Priority))
 	}
 	ids := make([]provider.ClassID, 0, n)
-	err := p.call(ctx, &registerFunction, n, []param{kind.param(), name.param(), version.param(), tag.param()},
+	err := p.call(ctx, &registerFunction, n, []param{kind.param(), name.param(), version.param(), tag.param(), priority.param()},
 		func(r *row) error {
 			eachElement(r.body, func(_ int, elem []byte) { ids = append(ids, provider.ClassID(getInt4(elem))) })
 			return nil
@@ -91,6 +93,9 @@ func (p *Provider) FetchOrchestrationItems(ctx context.Context, req *provider.Fe
 	if req.Worker == 0 || req.Request == 0 {
 		return nil, sqlstate.GiveUp(fetchFunction.name, "a fetch needs a worker and a request id")
 	}
+	if err := provider.CheckRanks(req.Classes, req.Ranks); err != nil {
+		return nil, sqlstate.GiveUp(fetchFunction.name, "%v", err)
+	}
 	if req.Max <= 0 {
 		return nil, nil
 	}
@@ -98,11 +103,11 @@ func (p *Provider) FetchOrchestrationItems(ctx context.Context, req *provider.Fe
 	a := newAnswer(&reply, nil)
 	timers := param{}
 	if req.Timers {
-		timers = a.looks.add(p.water.look(timerQueue, nil, false))
+		timers = a.looks.add(p.water.look(timerQueue, wanted{}, false))
 	}
 	params := []param{
 		int8Param(int64(req.Worker)), int8Param(int64(req.Request)),
-		a.looks.add(p.water.look(instanceQueue, req.Classes, false)), int4Param(req.Max), timers,
+		a.looks.add(p.water.look(instanceQueue, wanted{classes: req.Classes, ranks: req.Ranks}, false)), int4Param(req.Max), timers,
 		p.sleepParam(req.Worker, req.Sleep),
 	}
 	if err := p.call(ctx, &fetchFunction, req.Max, params, a.read); err != nil {
@@ -120,6 +125,9 @@ func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRe
 	if req.Worker == 0 || req.Request == 0 {
 		return nil, sqlstate.GiveUp(fetchWorkFunction.name, "a fetch needs a worker and a request id")
 	}
+	if err := provider.CheckRanks(req.Classes, req.Ranks); err != nil {
+		return nil, sqlstate.GiveUp(fetchWorkFunction.name, "%v", err)
+	}
 	if req.Max <= 0 {
 		return &provider.FetchWorkReply{}, nil
 	}
@@ -127,7 +135,8 @@ func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRe
 	a := newAnswer(&reply, nil)
 	params := []param{
 		int8Param(int64(req.Worker)), int8Param(int64(req.Request)),
-		a.looks.add(p.water.look(workQueue, req.Classes, false)), int4Param(req.Max), p.sleepParam(req.Worker, req.Sleep),
+		a.looks.add(p.water.look(workQueue, wanted{req.Classes, req.Ranks, routedTo(req.Worker, req.Routed)}, false)), int4Param(req.Max),
+		p.sleepParam(req.Worker, req.Sleep),
 		classesParam(req.Serves),
 	}
 	if err := p.call(ctx, &fetchWorkFunction, req.Max, params, a.read); err != nil {
@@ -148,6 +157,9 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 	}
 	if req.Worker == 0 && req.ClaimWork > 0 {
 		return nil, sqlstate.GiveUp(ackWorkFunction.name, "a claim needs a worker")
+	}
+	if err := provider.CheckRanks(req.WorkClasses, req.WorkRanks); err != nil {
+		return nil, sqlstate.GiveUp(ackWorkFunction.name, "%v", err)
 	}
 	order := make([]int, n)
 	for i := range order {
@@ -177,7 +189,8 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 	}
 	reply := &provider.AckReply{Results: make([]provider.AckResult, n)}
 	a := newAnswer(reply, order)
-	params = append(params, p.claimParam(a, req.ClaimWork, req.WorkClasses), int8Param(int64(req.ClaimRequest)))
+	params = append(params, p.claimParam(a, req.ClaimWork, wanted{req.WorkClasses, req.WorkRanks, routedTo(req.Worker, req.Routed)}),
+		int8Param(int64(req.ClaimRequest)))
 	for i := range req.Items {
 		reply.Results[i].Ref = req.Items[i].Ref
 	}

@@ -22,7 +22,7 @@ var (
 // plainCommit reports whether a commit has nothing but its turn and at most one new work item, leased.
 func plainCommit(c *provider.Commit) bool {
 	return (c.Keep || c.Status.Terminal()) && c.Next == nil &&
-		len(c.Work) <= 1 && (len(c.Work) == 0 || c.Work[0].Lease) &&
+		len(c.Work) <= 1 && (len(c.Work) == 0 || c.Work[0].Lease && c.Work[0].Worker == 0) &&
 		len(c.Waits)+len(c.CancelWork)+len(c.Timers)+len(c.CancelTimers)+len(c.Children)+len(c.Messages)+len(c.Values) == 0 &&
 		c.CustomStatus == nil
 }

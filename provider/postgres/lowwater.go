@@ -54,7 +54,7 @@ const (
 	// maxUnlisted is up to how many transactions the snapshot does not list are followed one by one. A transaction with
 	// savepoints can have a million numbers.
 	maxUnlisted = 1000
-	// maxQueues bounds how many sets of classes are remembered; a process uses two or three.
+	// maxQueues bounds how many sets of classes are remembered; a process uses two or three for each worker.
 	maxQueues = 64
 	// clockSlack is how much clocks may differ in speed between two answers.
 	clockSlack = 20 * time.Millisecond
@@ -85,7 +85,7 @@ type look struct {
 // queueWater is what the last look at some classes of a queue has told.
 type queueWater struct {
 	at      int64            // the clock at that look
-	low     []int64          // for each class
+	low     []int64          // for each class, and then for what one worker alone may claim
 	open    map[uint64]int64 // transactions under way for longer, and from when on each may have queued something
 	renewed time.Time        // when the answer came
 	asked   time.Time        // when the last call was sent that was to renew it
@@ -101,7 +101,7 @@ type looking struct {
 	kind  queueKind
 	sent  time.Time
 	start bool // from the start
-	// What the server is told: where to begin for each class, what queueWater.open says, and whether to renew all that.
+	// What the server is told: where to begin, as in queueWater.low, what queueWater.open says, and whether to renew all that.
 	low   []int64
 	open  map[uint64]int64
 	renew bool
@@ -113,22 +113,37 @@ type seen struct {
 	xid   uint64   // of the look's own transaction
 	under []uint64 // transactions under way, with lower numbers
 	rest  uint64   // if not 0, more of them than under names are under way, none with a lower number than this
-	first []int64  // for each class the due time of the first live row, or always
+	first []int64  // as in queueWater.low the due time of the first live row, or always
+}
+
+// wanted is what a call looks for in a queue: see provider.FetchWorkRequest.
+type wanted struct {
+	classes []provider.ClassID
+	ranks   []int16
+	routed  provider.WorkerID // unless zero, also for what this worker alone may claim
+}
+
+// routedTo is the worker of a call if that asks for what it alone may claim.
+func routedTo(worker provider.WorkerID, routed bool) provider.WorkerID {
+	if !routed {
+		return 0
+	}
+	return worker
 }
 
 // look returns the parameter that tells the server where to begin looking; inPulse says that the call must be quick.
-func (l *lowWater) look(kind queueKind, classes []provider.ClassID, inPulse bool) (param, *looking) {
-	at := l.begin(kind, classes, inPulse)
-	return lowWaterParam(classes, at.low, at.open, at.renew), at
+func (l *lowWater) look(kind queueKind, w wanted, inPulse bool) (param, *looking) {
+	at := l.begin(kind, w, inPulse)
+	return lowWaterParam(w, at.low, at.open, at.renew), at
 }
 
 // begin is what look tells the server.
-func (l *lowWater) begin(kind queueKind, classes []provider.ClassID, inPulse bool) *looking {
+func (l *lowWater) begin(kind queueKind, w wanted, inPulse bool) *looking {
 	now := time.Now()
-	at := &looking{water: l, key: queueKey(kind, classes), kind: kind, sent: now}
-	n := len(classes)
-	if kind == timerQueue {
-		n = 1
+	at := &looking{water: l, key: queueKey(kind, w), kind: kind, sent: now}
+	n := len(w.classes)
+	if kind == timerQueue || w.routed != 0 {
+		n++
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -153,9 +168,10 @@ func (l *lowWater) begin(kind queueKind, classes []provider.ClassID, inPulse boo
 	return at
 }
 
-func queueKey(kind queueKind, classes []provider.ClassID) string {
-	key := append(make([]byte, 0, 1+4*len(classes)), byte(kind))
-	for _, c := range classes {
+func queueKey(kind queueKind, w wanted) string {
+	key := append(make([]byte, 0, 9+4*len(w.classes)), byte(kind))
+	key = binary.BigEndian.AppendUint64(key, uint64(w.routed))
+	for _, c := range w.classes {
 		key = binary.BigEndian.AppendUint32(key, uint32(c))
 	}
 	return string(key)
@@ -265,7 +281,7 @@ func (l *lowWater) reset() {
 }
 
 // lowWaterParam writes a value of the type low_water.
-func lowWaterParam(classes []provider.ClassID, low []int64, open map[uint64]int64, renew bool) param {
+func lowWaterParam(w wanted, low []int64, open map[uint64]int64, renew bool) param {
 	lows := newColumn(oidTimestamp, len(low))
 	for _, at := range low {
 		lows.micros(at)
@@ -275,7 +291,8 @@ func lowWaterParam(classes []provider.ClassID, low []int64, open map[uint64]int6
 		xids.int8(int64(xid))
 		since.micros(at)
 	}
-	fields := []param{classesParam(classes), lows.param(), xids.param(), since.param(), boolParam(renew)}
+	fields := []param{classesParam(w.classes), lows.param(), xids.param(), since.param(), ranksParam(w.ranks), boolParam(w.routed != 0),
+		boolParam(renew)}
 	data := binary.BigEndian.AppendUint32(nil, uint32(len(fields)))
 	for _, f := range fields {
 		data = binary.BigEndian.AppendUint32(data, f.oid)
@@ -287,6 +304,18 @@ func lowWaterParam(classes []provider.ClassID, low []int64, open map[uint64]int6
 		data = append(data, f.data...)
 	}
 	return param{data: data} // the server knows the type: each schema has its own
+}
+
+// ranksParam is null if no rank is lower than another.
+func ranksParam(ranks []int16) param {
+	c := newColumn(oidInt2, len(ranks))
+	if len(ranks) == 0 || !slices.ContainsFunc(ranks, func(r int16) bool { return r != ranks[0] }) {
+		return c.param()
+	}
+	for _, r := range ranks {
+		c.int2(r)
+	}
+	return c.param()
 }
 
 // micros appends a time given in microseconds since 1970; never and always are infinite.
@@ -337,11 +366,11 @@ func readSeen(r *row) (*seen, error) {
 }
 
 // claimParam is the parameter of a commit that claims work along the way, or not.
-func (p *Provider) claimParam(a *answer, n int, classes []provider.ClassID) param {
+func (p *Provider) claimParam(a *answer, n int, w wanted) param {
 	if n <= 0 {
 		return param{}
 	}
-	return a.looks.add(p.water.look(workQueue, classes, false))
+	return a.looks.add(p.water.look(workQueue, w, false))
 }
 
 // looks are the looks of one call and what came of them.

@@ -72,18 +72,18 @@ func TestLowWaterForgets(t *testing.T) {
 				var l lowWater
 				begin := time.Now().UnixMicro()
 				answer := func(at int64, xid uint64) {
-					l.begin(workQueue, []provider.ClassID{1}, false).learn(&seen{at: begin + at, xid: xid, first: []int64{always}})
+					l.begin(workQueue, wanted{classes: []provider.ClassID{1}}, false).learn(&seen{at: begin + at, xid: xid, first: []int64{always}})
 				}
 				answer(0, 100)
 				<-time.After(c.later)
-				other := l.begin(workQueue, []provider.ClassID{2}, false)
+				other := l.begin(workQueue, wanted{classes: []provider.ClassID{2}}, false)
 				other.learn(&seen{at: begin + c.at, xid: c.xid, first: []int64{always}})
-				q := l.queues[queueKey(workQueue, []provider.ClassID{1})]
+				q := l.queues[queueKey(workQueue, wanted{classes: []provider.ClassID{1}})]
 				if forgot := q == nil || q.low[0] == never; forgot != c.forgets {
 					t.Errorf("forgot %v, want %v", forgot, c.forgets)
 				}
 				l.reset()
-				if at := l.begin(workQueue, []provider.ClassID{1}, true); at.low[0] != never || at.open != nil {
+				if at := l.begin(workQueue, wanted{classes: []provider.ClassID{1}}, true); at.low[0] != never || at.open != nil {
 					t.Errorf("begins at %d after a call that failed", at.low[0])
 				}
 			})
@@ -212,7 +212,7 @@ func (s *waterStore) low(at *looking) []int64 {
 
 // look is a call that looks, takes some of what it finds, and answers.
 func (s *waterStore) look(l *lowWater) *looking {
-	at := l.begin(instanceQueue, []provider.ClassID{1, 2}, false)
+	at := l.begin(instanceQueue, wanted{classes: []provider.ClassID{1, 2}}, false)
 	for _, q := range l.queues {
 		q.startNext = time.Now().Add(time.Hour) // it must do without
 	}

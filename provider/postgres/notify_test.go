@@ -228,6 +228,16 @@ type sleeper struct {
 
 func (s *store) sleeper(most int) *sleeper {
 	s.Helper()
+	return s.sleeperBy(most, func(ctx context.Context, worker provider.WorkerID) (int, error) {
+		items, err := s.FetchOrchestrationItems(ctx, &provider.FetchRequest{Worker: worker, Request: provider.NewToken(),
+			Classes: []provider.ClassID{s.flow}, Max: most, Sleep: true})
+		return len(items), err
+	})
+}
+
+// sleeperBy is a sleeper that fetches something else, at most this many.
+func (s *store) sleeperBy(most int, fetch func(context.Context, provider.WorkerID) (int, error)) *sleeper {
+	s.Helper()
 	w := &sleeper{store: s, worker: provider.NewWorkerID(), wake: make(chan struct{}, 1), fetched: make(chan int, 1000)}
 	if _, err := s.pulse(s.ctx, w.worker); err != nil {
 		s.Fatal(err)
@@ -247,12 +257,11 @@ func (s *store) sleeper(most int) *sleeper {
 				return
 			}
 			for n := most; n == most; {
-				items, err := s.FetchOrchestrationItems(ctx, &provider.FetchRequest{Worker: w.worker, Request: provider.NewToken(),
-					Classes: []provider.ClassID{s.flow}, Max: most, Sleep: true})
-				if err != nil && ctx.Err() == nil {
+				var err error
+				if n, err = fetch(ctx, w.worker); err != nil && ctx.Err() == nil {
 					s.Error(err)
 				}
-				if n = len(items); n > 0 {
+				if n > 0 {
 					w.fetched <- n
 				}
 			}

@@ -33,10 +33,15 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 	var looks looks
 	params := []param{
 		int8Param(int64(req.Worker)), boolParam(req.Join), textParam(req.Name), servesParam(req.Serves), beatLastsParam(req.BeatLasts), intervalParam(req.TTL), reap.param(), beat.param(),
-		looks.add(p.water.look(instanceQueue, req.Classes, true)), looks.add(p.water.look(workQueue, req.WorkClasses, true)),
-		looks.add(p.water.look(timerQueue, nil, true)), boolParam(req.Sleep), watchPart, watch,
+		looks.add(p.water.look(instanceQueue, wanted{classes: req.Classes}, true)),
+		looks.add(p.water.look(workQueue, wanted{classes: req.WorkClasses, routed: routedTo(req.Worker, req.Routed)}, true)),
+		looks.add(p.water.look(timerQueue, wanted{}, true)), boolParam(req.Sleep), watchPart, watch,
 	}
-	params = heldColumns(params, req.Held)
+	from := param{oid: oidInt4}
+	if req.ClassesFrom > 0 {
+		from = int4Param(int(req.ClassesFrom))
+	}
+	params = append(heldColumns(params, req.Held), from)
 	reply := new(provider.PulseReply)
 	err := p.call(ctx, &pulseFunction, len(req.Reap)+len(req.Watch)+len(req.Held), params, func(r *row) error {
 		if mine, err := looks.read(r); mine {
@@ -56,6 +61,12 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 			reply.NextTimer = r.at
 		case rowGone:
 			reply.Gone = append(reply.Gone, provider.WorkKey{Ref: r.ref(), Execution: r.n1, Event: r.n2})
+		case rowClass:
+			known, err := knownClass(r)
+			if err != nil {
+				return err
+			}
+			reply.Classes = append(reply.Classes, known)
 		case rowState:
 			state, err := parseState(r.body)
 			if err != nil {
@@ -70,6 +81,15 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 	}
 	looks.learn()
 	return reply, nil
+}
+
+func knownClass(r *row) (provider.KnownClass, error) {
+	known := provider.KnownClass{ID: provider.ClassID(r.n1), Class: provider.Class{
+		Kind: provider.ClassKind(r.n2), Name: string(r.name), Version: string(r.id), Priority: int8(r.n3)}}
+	if err := json.Unmarshal(r.body, &known.Tag); err != nil {
+		return known, fmt.Errorf("a class: %w", err)
+	}
+	return known, nil
 }
 
 // servesParam is null unless the worker says what it serves.
@@ -226,13 +246,12 @@ func parseUnserved(document []byte) ([]provider.Class, error) {
 	if document == nil {
 		return nil, nil
 	}
-	var list [][3]string
-	if err := json.Unmarshal(document, &list); err != nil {
+	var classes []provider.Class
+	if err := json.Unmarshal(document, &classes); err != nil {
 		return nil, fmt.Errorf("the activities nobody serves: %w", err)
 	}
-	classes := make([]provider.Class, len(list))
-	for n, c := range list {
-		classes[n] = provider.Class{Kind: provider.ClassActivity, Name: c[0], Version: c[1], Tag: c[2]}
+	for n := range classes {
+		classes[n].Kind = provider.ClassActivity
 	}
 	return classes, nil
 }
@@ -245,6 +264,7 @@ func parseState(document []byte) (*provider.InstanceState, error) {
 		ID          string
 		Name        string
 		Version     string
+		Priority    int8
 		Status      uint8
 		Execution   int32
 		ExecutionID string
@@ -270,7 +290,7 @@ func parseState(document []byte) (*provider.InstanceState, error) {
 		return nil, fmt.Errorf("state of an instance: %w", err)
 	}
 	s := &provider.InstanceState{
-		Ref: provider.Ref{Part: d.Part, Row: d.Row}, InstanceID: d.ID, Name: d.Name, Version: d.Version,
+		Ref: provider.Ref{Part: d.Part, Row: d.Row}, InstanceID: d.ID, Name: d.Name, Version: d.Version, Priority: d.Priority,
 		Status: provider.InstanceStatus(d.Status), Execution: d.Execution, ExecutionID: execution, NextSeq: d.NextSeq,
 		ParentID: d.ParentID, CreatedAt: d.CreatedAt.UTC(), Worker: provider.WorkerID(d.Worker),
 		Workers: -1, Cursor: strconv.FormatInt(d.Row, 10),

@@ -37,7 +37,7 @@ func TestSQLDocument(t *testing.T) {
 			t.Errorf("%s: %+v, want it %v", id, st, want)
 		}
 	}
-	for view, columns := range map[string]int{"instances": 15, "history_events": 5, "work_queue": 11, "instance_values": 4, "workers": 8} {
+	for view, columns := range map[string]int{"instances": 16, "history_events": 5, "work_queue": 13, "instance_values": 4, "workers": 8} {
 		rows, err := conn.Query(s.ctx, "select * from "+view)
 		if err != nil {
 			t.Fatal(err)
@@ -71,6 +71,11 @@ func TestSQLArguments(t *testing.T) {
 		{`select start_orchestration('Flow', null, $1)`, []any{long}, "22023"},
 		{`select start_orchestration('Flow', null, $1)`, []any{"a"}, "23505"},
 		{`select start_orchestration('Flow', null, $1)`, []any{long[:254]}, ""},
+		{`select start_orchestration('Flow', priority => 'urgent')`, nil, "22023"},
+		{`select start_orchestration('Flow', priority => '')`, nil, "22023"},
+		{`select start_orchestration('Flow', priority => 'High')`, nil, "22023"},
+		{`select start_orchestration('Flow', priority => 'lowest')`, nil, ""},
+		{`select start_orchestration('Flow', priority => null)`, nil, ""},
 		{`select raise_event('a', $1)`, []any{""}, "22023"},
 		{`select raise_event('a', $1)`, []any{long}, "22023"},
 		{`select raise_event('a', $1)`, []any{"pawl:query"}, "22023"},

@@ -90,7 +90,7 @@ func (p *Provider) startOrder(req *provider.StartRequest) (order []int, parts []
 		case len(item.Values) > 0 && provider.CheckValues(item.Values) != nil:
 			return nil, nil, 0, sqlstate.GiveUp(op, "%v", provider.CheckValues(item.Values))
 		case item.First != nil:
-			if err := item.First.Check(); err != nil {
+			if err := item.First.Check(req.Worker); err != nil {
 				return nil, nil, 0, sqlstate.GiveUp(op, "%v", err)
 			}
 		}

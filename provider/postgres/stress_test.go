@@ -227,6 +227,8 @@ func callEach(t *testing.T, p *postgres.Provider) (calls []string) {
 	fetched, err := p.FetchWorkItems(ctx, &provider.FetchWorkRequest{Worker: worker, Request: provider.NewToken(), Classes: ids[1:], Max: 5})
 	call("fetch_work_items", err)
 	work := fetched.Work
+	_, err = p.FetchWorkItems(ctx, &provider.FetchWorkRequest{Worker: worker, Request: provider.NewToken(), Classes: ids, Ranks: []int16{1, 0}, Routed: true, Max: 5})
+	call("fetch_work_items", err)
 	_, err = p.AckWorkItems(ctx, &provider.AckWorkRequest{Worker: worker, Items: []provider.AckWorkItem{{WorkKey: work[0].WorkKey, Token: work[0].Token,
 		Request: provider.NewToken(), Body: []byte(`{}`), Take: true}}, Serves: ids[:1]})
 	call("ack_work_items", err)
@@ -241,7 +243,8 @@ func callEach(t *testing.T, p *postgres.Provider) (calls []string) {
 		t.Fatalf("%+v", moved)
 	}
 	held := moved.Work[0]
-	_, err = p.Pulse(ctx, &provider.PulseRequest{Worker: worker, Join: true, TTL: time.Second, Classes: ids[:1], WorkClasses: ids[1:], Watch: []string{id}, Serves: ids,
+	_, err = p.Pulse(ctx, &provider.PulseRequest{Worker: worker, Join: true, TTL: time.Second, Classes: ids[:1], WorkClasses: ids[1:], Routed: true,
+		ClassesFrom: 1, Watch: []string{id}, Serves: ids,
 		Held: []provider.HeldWork{{WorkKey: held.WorkKey, Token: held.Token, State: []byte(`1`)}, {WorkKey: held.WorkKey, Token: 1}}})
 	call("pulse", err)
 	err = p.AbandonItems(ctx, &provider.AbandonRequest{Work: []provider.AbandonedWork{{WorkKey: held.WorkKey, Token: held.Token, State: []byte(`2`), HandOver: true}}})

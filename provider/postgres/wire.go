@@ -259,6 +259,7 @@ const (
 	rowAgain     = 10
 	rowGone      = 11
 	rowValue     = 12
+	rowClass     = 13
 )
 
 // replyColumns is how many columns the type reply has.

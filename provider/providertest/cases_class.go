@@ -2,6 +2,9 @@ package providertest
 
 import (
 	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/pawlrun/pawl/provider"
 )
@@ -10,6 +13,9 @@ var classCases = []Case{
 	{"class/stable-ids", []string{"C1"}, classStableIDs},
 	{"class/every-field-distinguishes", []string{"C1"}, classEveryField},
 	{"class/registered-at-once", []string{"C1"}, classRegisteredAtOnce},
+	{"class/heard-of", []string{"C4"}, classHeardOf},
+	{"class/heard-of-bounded", []string{"C4"}, classHeardOfBounded},
+	{"class/heard-of-while-registered", []string{"C4", "C5"}, classHeardOfWhileRegistered},
 	{"class/orchestrations-filtered", []string{"C2", "C3", "F3"}, classOrchestrationsFiltered},
 	{"class/work-filtered", []string{"C2", "C3"}, classWorkFiltered},
 }
@@ -37,6 +43,9 @@ func classEveryField(f *fixture) {
 		{Kind: provider.ClassOrchestration, Name: "x", Version: "1"},
 		{Kind: provider.ClassOrchestration, Name: "x", Tag: "1"},
 		{Kind: provider.ClassOrchestration, Name: "x", Version: "1", Tag: "1"},
+		{Kind: provider.ClassOrchestration, Name: "x", Version: "1", Tag: "1", Priority: 2},
+		{Kind: provider.ClassOrchestration, Name: "x", Priority: 1},
+		{Kind: provider.ClassOrchestration, Name: "x", Priority: -1},
 		{Kind: provider.ClassOrchestration, Name: "X"},
 		{Kind: provider.ClassOrchestration, Name: "x "},
 	}
@@ -76,6 +85,106 @@ func classRegisteredAtOnce(f *fixture) {
 			}
 		}
 	}
+}
+
+// register registers classes, which must be possible.
+func (f *fixture) register(classes ...provider.Class) []provider.ClassID {
+	f.Helper()
+	ids, err := f.p.RegisterClasses(f.ctx, classes)
+	f.ok("C1", err)
+	equal(f, "C1", "number of ids", len(ids), len(classes))
+	return ids
+}
+
+// classesFrom has a client's pulse tell the classes from an id on.
+func (f *fixture) classesFrom(from provider.ClassID) []provider.KnownClass {
+	f.Helper()
+	return f.pulse(&provider.PulseRequest{ClassesFrom: from}).Classes
+}
+
+func classHeardOf(f *fixture) {
+	added := []provider.Class{
+		{Kind: provider.ClassOrchestration, Name: "flow", Version: "2", Tag: "t", Priority: -2},
+		{Kind: provider.ClassActivity, Name: "job", Priority: 2},
+	}
+	var want []provider.KnownClass
+	for _, c := range added {
+		want = append(want, provider.KnownClass{ID: f.register(c)[0], Class: c})
+	}
+	all := f.classesFrom(1)
+	f.check("C4", len(all) == 6 && slices.Equal(all[4:], want), "from the first id on: %+v, want %+v to be the last of 6", all, want)
+	for n := range all {
+		f.check("C4", slices.Equal(f.classesFrom(all[n].ID), all[n:]), "from id %d on: %+v", all[n].ID, f.classesFrom(all[n].ID))
+	}
+	equal(f, "C4", "classes after the last one", len(f.classesFrom(all[5].ID+1)), 0)
+	w := f.worker()
+	equal(f, "C4", "classes for a worker", len(f.pulse(&provider.PulseRequest{Worker: w, ClassesFrom: all[5].ID}).Classes), 1)
+	equal(f, "C4", "classes for who does not ask", len(f.pulse(&provider.PulseRequest{Worker: w}).Classes), 0)
+	lost := f.pulse(&provider.PulseRequest{Worker: provider.NewWorkerID(), ClassesFrom: 1})
+	f.check("C4", lost.Lost && len(lost.Classes) == 0, "lost %t, %d classes", lost.Lost, len(lost.Classes))
+}
+
+func classHeardOfBounded(f *fixture) {
+	classes := make([]provider.Class, provider.MaxClasses)
+	for n := range classes {
+		classes[n] = provider.Class{Kind: provider.ClassActivity, Name: fmt.Sprint("n", n)}
+	}
+	f.register(classes...)
+	first := f.classesFrom(1)
+	equal(f, "C4", "classes at once", len(first), provider.MaxClasses)
+	rest := f.classesFrom(first[len(first)-1].ID + 1)
+	equal(f, "C4", "classes left", len(rest), 4)
+	seen := map[string]bool{}
+	for _, c := range slices.Concat(first, rest) {
+		seen[fmt.Sprint(c.Kind, c.Name)] = true
+	}
+	equal(f, "C4", "distinct classes", len(seen), provider.MaxClasses+4)
+}
+
+func classHeardOfWhileRegistered(f *fixture) {
+	const callers, each = 6, 8
+	handles := []provider.Provider{f.p, f.handle()}
+	heard := map[string]int{}
+	next := provider.ClassID(1)
+	listen := func() error {
+		r, err := f.p.Pulse(f.ctx, &provider.PulseRequest{TTL: time.Hour, ClassesFrom: next})
+		if err != nil {
+			return err
+		}
+		for _, c := range r.Classes {
+			heard[c.Name+fmt.Sprint(c.Priority)]++
+			next = c.ID + 1
+		}
+		return nil
+	}
+	var busy atomic.Int32
+	busy.Store(callers)
+	errs := together(callers+1, func(i int) error {
+		for i == callers && busy.Load() > 0 {
+			if err := listen(); err != nil {
+				return err
+			}
+		}
+		if i == callers {
+			return listen()
+		}
+		defer busy.Add(-1)
+		for n := range each {
+			_, err := handles[i%2].RegisterClasses(f.ctx, []provider.Class{
+				{Kind: provider.ClassActivity, Name: fmt.Sprint("own ", i, " ", n)},
+				{Kind: provider.ClassActivity, Name: fmt.Sprint("shared ", n), Priority: 1},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	f.check("C5", len(errs) == 0, "registering and listening at once failed: %v", errs)
+	for name, times := range heard {
+		f.check("C5", times == 1, "class %s was heard of %d times", name, times)
+	}
+	equal(f, "C5", "classes heard of", len(heard), 4+callers*each+each)
 }
 
 func classOrchestrationsFiltered(f *fixture) {

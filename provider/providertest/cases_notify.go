@@ -21,6 +21,7 @@ var notifyCases = []Case{
 	{"notify/terminated", []string{"N3"}, notifyTerminated},
 	{"notify/terminated-with-parent", []string{"N3", "D6"}, notifyTerminatedChild},
 	{"notify/terminated-while-held", []string{"N3"}, notifyTerminatedHeld},
+	{"notify/routed", []string{"N4"}, notifyRouted},
 }
 
 // listening is a Listen under way.
@@ -71,6 +72,18 @@ func (l listening) drain() {
 // hears causes something again and again until a notification of it arrives.
 func (f *fixture) hears(clause string, l listening, kind provider.NotificationKind, what string, cause func() (id string)) {
 	f.Helper()
+	f.hearsWhat(clause, l, what, cause, func(n provider.Notification, id string) bool {
+		// What makes a worker fetch its instances tells a holder as well.
+		serves := n.Kind == kind || kind == provider.NotifyHeld && n.Kind == provider.NotifyReady
+		named := kind == provider.NotifyDone || kind == provider.NotifyStatus
+		return serves && (!named || n.InstanceID == id)
+	})
+}
+
+// hearsWhat is hears for notifications that are told by a function.
+func (f *fixture) hearsWhat(clause string, l listening, what string, cause func() (id string),
+	serves func(n provider.Notification, id string) bool) {
+	f.Helper()
 	deadline := time.Now().Add(f.patience)
 	for time.Now().Before(deadline) {
 		id := cause()
@@ -78,10 +91,7 @@ func (f *fixture) hears(clause string, l listening, kind provider.NotificationKi
 		for waiting := true; waiting; {
 			select {
 			case n := <-l.got:
-				// What makes a worker fetch its instances tells a holder as well.
-				serves := n.Kind == kind || kind == provider.NotifyHeld && n.Kind == provider.NotifyReady
-				named := kind == provider.NotifyDone || kind == provider.NotifyStatus
-				if serves && (!named || n.InstanceID == id) {
+				if serves(n, id) {
 					if n.State != nil {
 						equal(f, clause, "instance whose state came along", n.State.InstanceID, id)
 						f.sameState(clause, *n.State, f.state(id))
@@ -106,6 +116,7 @@ func (f *fixture) sameState(clause string, got, want provider.InstanceState) {
 	equal(f, clause, "status that came along", got.Status, want.Status)
 	equal(f, clause, "custom status that came along", string(got.CustomStatus), string(want.CustomStatus))
 	equal(f, clause, "version of the custom status that came along", got.StatusVersion, want.StatusVersion)
+	equal(f, clause, "priority that came along", got.Priority, want.Priority)
 	equal(f, clause, "next event number that came along", got.NextSeq, want.NextSeq)
 	f.checkTurns(clause, []provider.Turn{got.LastTurn}, []provider.Turn{want.LastTurn})
 }
@@ -303,4 +314,16 @@ func notifyTerminatedChild(f *fixture) {
 		elsewhere.terminateOne(t)
 		return child.InstanceID
 	})
+}
+
+func notifyRouted(f *fixture) {
+	w, other := f.worker(), f.worker()
+	l, elsewhere, ok := f.listen(w)
+	if !ok {
+		return
+	}
+	l.drain()
+	f.hearsWhat("N4", l, "work for the listener alone was queued", func() string {
+		return elsewhere.routed(other, f.fresh("a"), w, 1).InstanceID
+	}, func(n provider.Notification, _ string) bool { return n.Kind == provider.NotifyHeld })
 }

@@ -18,6 +18,7 @@ var readCases = []Case{
 	{"read/list-filters", []string{"R7"}, readListFilters},
 	{"read/list-prefix-is-literal", []string{"R7", "E2"}, readListPrefix},
 	{"read/list-limits", []string{"R7"}, readListLimits},
+	{"read/priority", []string{"R8"}, readPriority},
 }
 
 func readInstances(f *fixture) {
@@ -46,6 +47,34 @@ func readInstances(f *fixture) {
 	f.ok("R1", err)
 	equal(f, "R1", "instances read through another handle", len(other), 1)
 	f.ack(l, f.turn(1, nil))
+}
+
+func readPriority(f *fixture) {
+	w := f.worker()
+	classes := f.lanes(provider.ClassOrchestration, "flow", 2, -1)
+	f.startOf(classes[0], "a")
+	f.start("normal")
+	check := func(when, id string, want int8) {
+		f.Helper()
+		equal(f, "R8", "priority of "+id+" "+when, f.state(id).Priority, want)
+		watched, err := f.p.ReadInstances(f.ctx, []string{id}, true)
+		f.ok("R1", err)
+		f.check("R8", len(watched) == 1 && watched[0].Priority == want, "priority of %s %s, watched: %+v", id, when, watched)
+		listed, err := f.p.ListInstances(f.ctx, provider.ListQuery{Prefix: id})
+		f.ok("R6", err)
+		f.check("R8", len(listed) == 1 && listed[0].Priority == want, "priority of %s %s, listed: %+v", id, when, listed)
+	}
+	check("at the start", "normal", 0)
+	check("at the start", "a", 2)
+	l := &lease{f.fetchOf(w, 1, classes[0])[0], w}
+	next := f.nextExecution()
+	next.Class = classes[1]
+	f.ack(l, f.continued(true, next))
+	check("in its second execution", "a", -1)
+	f.ack(l, f.turn(1, func(c *provider.Commit) { c.Status = provider.StatusCompleted }))
+	check("at its end", "a", -1)
+	ended := f.pulse(&provider.PulseRequest{Watch: []string{"a", "normal"}}).Done
+	f.check("R8", len(ended) == 1 && ended[0].Priority == -1, "done: %+v", ended)
 }
 
 func readLastTurn(f *fixture) {

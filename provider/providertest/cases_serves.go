@@ -18,6 +18,7 @@ var servesCases = []Case{
 	{"serves/unserved", []string{"L15"}, servesUnserved},
 	{"serves/unserved-queued", []string{"L15"}, servesUnservedQueued},
 	{"serves/unserved-bounded", []string{"L15"}, servesUnservedBounded},
+	{"serves/unserved-priorities", []string{"L15"}, servesUnservedPriorities},
 }
 
 // serve pulses as a worker and says what it serves; joining if it is new.
@@ -218,4 +219,21 @@ func servesUnservedBounded(f *fixture) {
 	for n, c := range got {
 		equal(f, "L15", "an unserved class", c.Name, fmt.Sprintf("many %02d", n+1))
 	}
+}
+
+func servesUnservedPriorities(f *fixture) {
+	w := f.worker()
+	classes := f.lanes(provider.ClassActivity, "job", 2, -1, 0)
+	l := f.granted(w, "a")
+	f.queue(l, classes...)
+	priorities := func() string {
+		var got []string
+		for _, c := range f.state("a").Unserved {
+			got = append(got, fmt.Sprint(c.Name, c.Priority))
+		}
+		return fmt.Sprint(got)
+	}
+	equal(f, "L15", "unserved", priorities(), "[job-1 job0 job2]")
+	f.serve(w, f.job)
+	equal(f, "L15", "unserved when a worker serves one of the priorities", priorities(), "[job-1 job2]")
 }

@@ -22,9 +22,11 @@ func Clauses() []Clause { return clauses }
 // clauses is the text of the contract; docs/provider-contract.md is checked against it.
 var clauses = []Clause{
 	// C: classes
-	{"C1", "RegisterClasses answers with one id per class, in order; kind, name, version and tag together make the class, and the same class always has the same id, from any handle and however many register it at once."},
+	{"C1", "RegisterClasses answers with one id per class, in order; kind, name, version, tag and priority together make the class, and the same class always has the same id, from any handle and however many register it at once."},
 	{"C2", "Fetches, claims and Ready flags see only items of the classes the call lists; an empty list matches nothing."},
 	{"C3", "Items of classes nobody lists neither hide nor delay the items of listed ones, and passing over them changes nothing of theirs."},
+	{"C4", "A pulse with ClassesFrom returns the classes with that id or a higher one, by id, each as it was registered, at most MaxClasses of them; without it, and if it is told Lost, none."},
+	{"C5", "Ids grow in the order in which classes become visible: whoever asks again and again, from the id after the last one it was told, hears of every class once, however many register at once."},
 
 	// S: start
 	{"S1", "A started instance exists with the first commit: running, execution 1 under the given execution id, one turn of one event, its Ref in the answer."},
@@ -50,6 +52,7 @@ var clauses = []Clause{
 	{"F8", "A message for an instance that the fetching worker holds comes back as a Held item with all messages it can use: under the current token, the attempt not counted, the lease not disturbed. Other workers get nothing of it. Of a commit of the holder under way at the same time, either the item carries the token or the reply has the messages. A repeat of the fetch brings the item again: the caller may not have got it."},
 	{"F9", "Fetching with Timers fires due timers first."},
 	{"F10", "An ended instance is never granted again."},
+	{"F11", "With Ranks, of more than Max ready instances those of classes with lower ranks are granted first, and among equal ranks the oldest. Without them all classes are alike, whatever their priorities. A store may look at the oldest few of each class only."},
 
 	// A: ack
 	{"A1", "An applied ack commits the whole turn at once: the events become one row of history, the next event number advances by their count, and the request becomes the token."},
@@ -128,6 +131,16 @@ var clauses = []Clause{
 	{"W15", "An instance that is committed without Keep and goes on stays held under the commit's request if ClaimWork brings an item of it; otherwise a claim holds no instance."},
 	{"W16", "A work fetch grants with an item its instance, if that is free, running the item's execution, not parked and of a class in Serves: once, under the fetch's request, with the messages it can use, and to nobody else. No attempt is counted. Any other instance is left as it is."},
 	{"W17", "A grant that comes with work carries the whole history if that is at most MaxGrantTurns turns and MaxGrantBytes bytes, as the store counts them, else as many of the latest turns as fit; with none of them, and if the worker committed the last turn, HistoryOmitted is set."},
+	{"W18", "With Ranks in a fetch of work, or WorkRanks in a claim along with an ack, items of classes with lower ranks are granted first: none of a higher rank while one of a lower rank is queued, due and not locked by another call, however many there are. Among equal ranks, and without ranks among all classes whatever their priorities, those of one instance are granted oldest first."},
+
+	// O: work for one worker (NewWork.Worker)
+	{"O1", "Work with a Worker that is known is granted to that worker alone, also if others list its class, and only by a fetch or a claim along with an ack that asks for Routed, whatever classes that lists."},
+	{"O2", "It is granted before all other work, whatever the ranks, and of one instance oldest first; it counts for Max."},
+	{"O3", "Given back, with or without a delay, it stays that worker's, and is granted after Delay, not before."},
+	{"O4", "When its worker is reaped or retires, queued, delayed and leased items are queued for whoever lists their class, at once; so is an item whose worker is not known when it is committed, or is gone at that moment."},
+	{"O5", "WorkReady is set for such an item that is queued and due only in a pulse of its worker that asks for Routed."},
+	{"O6", "With Lease it is born held by its worker, if that commits it. A commit of anybody else that asks for this is refused (GiveUp), with all of its call."},
+	{"O7", "In all else it is a work item like others: its result, its state, its cancellation, the end or termination of its instance, the grant of its instance with it. Once handed over it is nobody's, and stays so when its worker is gone."},
 
 	// H: state and hand-over of work
 	{"H1", "A work item has no state until an attempt leaves one: with an abandon, or with a pulse of its worker. Every later grant brings the latest; one that is not given keeps it. Only under the token of the item a state is set."},
@@ -181,7 +194,7 @@ var clauses = []Clause{
 	{"L12", "Gone lists those work items of Held that are not held under their token any more (recorded, cancelled, taken over, their instance ended), and no others: one that is handed over is held under its token."},
 	{"L13", "A pulse with Serves replaces what is known of the classes its worker serves, an empty list included; one without leaves it as it is. Who has never said so serves nothing. It changes nothing of what is granted or ready."},
 	{"L14", "ReadInstances without watch counts for running instances, in Workers, the live workers that serve the class of the current execution: joined, neither reaped nor retired, and with a last beat not older than their BeatLasts, by the store's clock; zero lasts for good. Everywhere else Workers is -1 and Unserved empty: in reads with watch, lists, Done, notifications and for ended instances."},
-	{"L15", "Where Workers is counted, Unserved lists the distinct classes of the instance's queued work items that no live worker serves: delayed items included, leased and handed over ones not. They are sorted by name, version and tag, byte by byte, and at most MaxUnserved."},
+	{"L15", "Where Workers is counted, Unserved lists the distinct classes of the instance's queued work items that no live worker serves: delayed items included, leased and handed over ones not. They are sorted by name, version, tag, all byte by byte, and priority, and at most MaxUnserved."},
 
 	// R: reads
 	{"R1", "ReadInstances returns the committed state of those instances that exist, unknown ids left out, without disturbing leases."},
@@ -191,6 +204,7 @@ var clauses = []Clause{
 	{"R5", "ReadHistory from an event number goes on from that turn; it stops after about MaxBytes, but not before the first turn."},
 	{"R6", "ListInstances returns instances newest first, without last turn; paging by cursor meets each instance once, also while new ones are started."},
 	{"R7", "The filters of ListInstances (status, parked, name, prefix taken literally) all apply; Limit bounds the answer, 100 by default, at most 1,000."},
+	{"R8", "Priority is that of the class of the current execution, in reads, listings, Done and notifications alike."},
 
 	// I: idempotence
 	{"I1", "A repeated start answers as the first did, with the same Ref, and creates nothing more, however far the instance has come since."},
@@ -214,9 +228,11 @@ var clauses = []Clause{
 	{"E6", "Closing a handle changes nothing of the store; other handles go on. A closed handle fails its calls."},
 	{"E7", "Part is PartitionOf the instance id and a Ref never changes."},
 	{"E8", "A call that sets or removes a value twice in one commit, or one with a key of more than MaxValueKeyBytes bytes, is refused (GiveUp) and changes nothing."},
+	{"E9", "A call with ranks that are not one for each of the classes they rank is refused (GiveUp) and changes nothing."},
 
 	// N: notifications (optional)
 	{"N1", "A Listen that is told to stop returns its context's error."},
 	{"N2", "A provider that notifies tells a sleeping worker when instances or work become ready, a holder when its instance has news, and a watcher of an instance's end; a notification may be lost, but not all of them."},
 	{"N3", "A provider that notifies tells the watchers of an instance of its custom statuses, one after the other, and of its termination, and whoever held a terminated instance that there is news."},
+	{"N4", "A provider that notifies tells a worker, with NotifyHeld, of work that somebody else has queued for it alone."},
 }

@@ -10,7 +10,7 @@ var outsideMutants = []mutant{
 	broken(model.TerminateSparesHeld, "terminate/held", "D1"),
 	broken(model.TerminateKeepsHolder, "terminate/held", "D1", "terminate/repeated-ack-and-start", "D2"),
 	broken(model.TerminateWritesNothing, "terminate/free", "D1"),
-	broken(model.TerminateKeepsWork, "terminate/what-is-queued", "D3"),
+	broken(model.TerminateKeepsWork, "terminate/what-is-queued", "D3", "routed/ended", "D3"),
 	broken(model.TerminateKeepsTimers, "terminate/what-is-queued", "D3"),
 	broken(model.TerminatesAgain, "terminate/answers-per-item", "D4", "terminate/races-end", "D7"),
 	broken(model.TerminateAllOrNothing, "terminate/answers-per-item", "D4"),

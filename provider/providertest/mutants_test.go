@@ -56,7 +56,7 @@ func (m mutant) harness() providertest.Harness {
 	}}
 }
 
-var mutants = slices.Concat(modelMutants, outsideMutants, stateMutants, servesMutants, wrappedMutants)
+var mutants = slices.Concat(modelMutants, outsideMutants, stateMutants, servesMutants, rankMutants, routedMutants, wrappedMutants)
 
 // modelMutants have their defects in the model.
 var modelMutants = []mutant{
@@ -84,7 +84,7 @@ var modelMutants = []mutant{
 	broken(model.LeaseNotTaken, "fetch/exclusive", "F2", "fetch/disjoint-among-many", "F2"),
 	broken(model.HeldGrantedAgain, "ack/unread-keeps-held", "A10", "message/to-instance-held-by-another", "F8"),
 	broken(model.HeldNotTold, "fetch/held-gets-news", "F8", "timer/tells-holder", "T4"),
-	broken(model.LateTakesStay, "liveness/late-takes", "L11"),
+	broken(model.LateTakesStay, "liveness/late-takes", "L11", "routed/born-leased-late", "L11"),
 	broken(model.HeldNotRepeated, "fetch/held-repeated", "F8"),
 	broken(model.HeldGetsNewToken, "fetch/held-gets-news", "F8"),
 	broken(model.HeldCountsAttempt, "fetch/held-gets-news", "F8"),
@@ -121,8 +121,8 @@ var modelMutants = []mutant{
 	broken(model.RepeatedAckForgetsMessages, "repeat/ack-returns-messages-again", "I6"),
 	broken(model.RepeatedAckGrantsItself, "repeat/ack-with-message-to-itself", "I6"),
 	broken(model.RepeatedAckForgetsGrants, "repeat/ack-returns-grants-again", "I6"),
-	broken(model.RepeatedFetchGrantsAnew, "repeat/fetch", "I3"),
-	broken(model.RepeatedWorkFetchGrantsAnew, "repeat/work-fetch", "I4"),
+	broken(model.RepeatedFetchGrantsAnew, "repeat/fetch", "I3", "rank/instances-repeated", "I3"),
+	broken(model.RepeatedWorkFetchGrantsAnew, "repeat/work-fetch", "I4", "rank/work-repeated", "I4", "routed/repeated", "I4"),
 	broken(model.RepeatedWorkFetchForgets, "repeat/work-fetch-with-instance", "I4"),
 	broken(model.RepeatedWorkFetchGrantsMore, "repeat/work-fetch-with-instance", "I4"),
 	broken(model.RepeatedResultForgetsGrant, "repeat/result-with-grant", "I7"),
@@ -146,13 +146,14 @@ var modelMutants = []mutant{
 	broken(model.PulseFiresNothing, "timer/fired-by-anyones-pulse", "T2"),
 	broken(model.NextTimerLatest, "timer/next", "T5"),
 	// Work.
-	broken(model.BornLeasedQueued, "work/born-leased", "W6"),
+	broken(model.BornLeasedQueued, "work/born-leased", "W6", "routed/born-leased", "O6"),
 	broken(model.WorkDeliveredTwice, "work/exclusive-and-max", "W2", "work/disjoint-among-many", "W2"),
-	broken(model.NewestWorkFirst, "work/oldest-first", "W3"),
+	broken(model.NewestWorkFirst, "work/oldest-first", "W3", "routed/before-others", "O2"),
 	broken(model.WorkMaxIgnored, "work/exclusive-and-max", "W2", "work/claimed-with-ack", "W9"),
 	broken(model.ClaimHoldsNothing, "work/claimed-with-own-commit", "W15"),
 	broken(model.WorkClassesIgnored, "class/work-filtered", "C2"),
-	broken(model.WorkDelayIgnored, "abandon/work-after-delay", "B6"),
+	broken(model.WorkDelayIgnored, "abandon/work-after-delay", "B6", "rank/work-delayed", "W18",
+		"routed/given-back-with-delay", "O3"),
 	broken(model.WorkAttemptNotCounted, "work/queued-by-commit", "W8"),
 	broken(model.WorkTokenUnchecked, "work/result-refused", "W5"),
 	both("released-work-keeps-token", []model.Defect{model.WorkTokenKeptOnRelease, model.ReleasedWorkTokenAccepted},
@@ -163,7 +164,7 @@ var modelMutants = []mutant{
 	broken(model.FinishedWorkKept, "work/finished-by-owner", "W7"),
 	broken(model.ResultLost, "work/result-reaches-instance", "W10", "work/results-together", "W12"),
 	broken(model.LateResultApplied, "work/result-after-end", "W13", "work/result-of-earlier-execution", "W13"),
-	broken(model.WorkGrantsNothing, "work/fetch-grants-instance", "W16"),
+	broken(model.WorkGrantsNothing, "work/fetch-grants-instance", "W16", "routed/with-instance", "O7"),
 	broken(model.WorkGrantIgnoresClass, "work/fetch-does-not-grant", "W16"),
 	broken(model.WorkGrantIgnoresExecution, "work/fetch-does-not-grant-to-earlier-execution", "W16"),
 	broken(model.WorkGrantStealsHeld, "work/fetch-does-not-grant", "W16"),

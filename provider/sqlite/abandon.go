@@ -15,8 +15,8 @@ const (
 	due = CASE WHEN ?6 IS NULL THEN ` + dueIfReady + ` END, parked = ?6
  WHERE id = ?2 AND token = ?3 AND owner IS NOT NULL`
 	releaseWork = `UPDATE work SET owner = NULL, token = ?6, due = ?7, state = coalesce(?5, state),
-	attempt = max(attempt - ?8, 0)` + ofLeasedWork
-	handOverWork = `UPDATE work SET owner = NULL, due = NULL, state = coalesce(?5, state)` + ofLeasedWork
+	attempt = max(attempt - ?8, 0)` + ofLeasedWork + ` RETURNING coalesce(home, 0)`
+	handOverWork = `UPDATE work SET owner = NULL, due = NULL, home = NULL, state = coalesce(?5, state)` + ofLeasedWork
 	ofLeasedWork = ` WHERE iid = ?1 AND execution = ?2 AND event = ?3 AND token = ?4 AND owner IS NOT NULL`
 )
 
@@ -61,9 +61,10 @@ func (t *tx) abandonWork(a *provider.AbandonedWork) {
 		t.exec(handOverWork, a.Row, a.Execution, a.Event, a.Token, text(a.State))
 		return
 	}
-	if t.exec(releaseWork, a.Row, a.Execution, a.Event, a.Token, text(a.State), provider.NewToken(), t.after(a.Delay),
-		a.UndoAttempt) > 0 {
-		t.effects.queued = true
+	var home provider.WorkerID
+	if t.first(releaseWork, args{a.Row, a.Execution, a.Event, a.Token, text(a.State), provider.NewToken(), t.after(a.Delay),
+		a.UndoAttempt}, &home) {
+		t.tellQueued(home)
 	}
 }
 
@@ -81,19 +82,12 @@ func (p *Provider) ResumeInstances(ctx context.Context, instanceIDs []string) ([
 	}
 	err := p.write(ctx, op, len(instanceIDs), durable, func(t *tx) {
 		for n, id := range instanceIDs {
-			i := t.instanceNamed(id)
-			switch {
-			case i == nil:
-				statuses[n] = provider.NotFound
-			case !i.running():
-				statuses[n] = provider.Gone
-			default:
-				statuses[n] = provider.Applied
+			statuses[n] = t.ifRunning(id, func(i *instance) {
 				if i.parked {
 					t.exec(resume, t.now, i.row)
 					t.effects.ready = true
 				}
-			}
+			})
 		}
 	})
 	if err != nil {
@@ -126,19 +120,12 @@ func (p *Provider) SuspendInstances(ctx context.Context, instanceIDs []string, r
 	}
 	err := p.write(ctx, op, len(instanceIDs), durable, func(t *tx) {
 		for n, id := range instanceIDs {
-			i := t.instanceNamed(id)
-			switch {
-			case i == nil:
-				statuses[n] = provider.NotFound
-			case !i.running():
-				statuses[n] = provider.Gone
-			default:
-				statuses[n] = provider.Applied
+			statuses[n] = t.ifRunning(id, func(i *instance) {
 				if !i.parked {
 					t.exec(suspend, i.row, provider.NewToken(), text(reason))
 					t.tellFenced(i.owner)
 				}
-			}
+			})
 		}
 	})
 	if err != nil {
@@ -159,7 +146,10 @@ const (
 	forgetWorker     = `DELETE FROM worker WHERE id = ?`
 	releaseInstances = `UPDATE instance SET owner = NULL, token = ?3, due = ` + dueIfReady + ` WHERE owner = ?2`
 	// The due time of work stays: it has waited longest.
-	releaseAllWork = `UPDATE work SET owner = NULL, token = ?2 WHERE owner = ?1`
+	releaseAllWork = `UPDATE work SET owner = NULL, home = NULL, token = ?2 WHERE owner = ?1`
+	// What only the worker might have claimed is due for everybody, delayed or not.
+	releaseRouted = `UPDATE work INDEXED BY work_home SET home = NULL, due = min(due, ?2)
+ WHERE owner IS NULL AND due IS NOT NULL AND home = ?1`
 )
 
 // RetireWorker implements provider.Provider.
@@ -170,13 +160,13 @@ func (p *Provider) RetireWorker(ctx context.Context, worker provider.WorkerID) e
 	})
 }
 
-// releaseAll takes from a worker what it holds. Nobody knows the new token.
+// releaseAll takes from a worker what it holds and what is for it alone. Nobody knows the new token.
 func (t *tx) releaseAll(worker provider.WorkerID) {
 	delete(t.w.lastTold, int64(worker))
 	if t.exec(releaseInstances, t.now, worker, provider.NewToken()) > 0 {
 		t.effects.ready = true
 	}
-	if t.exec(releaseAllWork, worker, provider.NewToken()) > 0 {
+	if t.exec(releaseAllWork, worker, provider.NewToken())+t.exec(releaseRouted, worker, t.now) > 0 {
 		t.effects.queued = true
 	}
 }

@@ -32,7 +32,8 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 		}
 		b.finish()
 		// A call that applied something did not run before, so nothing can be claimed under its request yet.
-		b.reply.Work = t.claimWork(req.Worker, req.ClaimRequest, req.WorkClasses, req.ClaimWork, len(b.applied) > 0)
+		claim := &workClaim{req.Worker, req.ClaimRequest, req.ClaimWork, req.Routed, req.WorkClasses, req.WorkRanks}
+		b.reply.Work = t.claimWork(claim, len(b.applied) > 0)
 		b.holdClaimed(b.reply.Work)
 		reply = b.reply
 	})
@@ -44,7 +45,7 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 
 // checkAck returns what is wrong with a request as such, "" if nothing is.
 func checkAck(req *provider.AckRequest) string {
-	if problem := checkClaim(req.Worker, req.ClaimRequest, req.ClaimWork); problem != "" {
+	if problem := checkClaim(req.Worker, req.ClaimRequest, req.ClaimWork, req.WorkClasses, req.WorkRanks); problem != "" {
 		return problem
 	}
 	for n := range req.Items {
@@ -66,9 +67,12 @@ func checkAck(req *provider.AckRequest) string {
 }
 
 // checkClaim returns what is wrong with a request for leases, "" if nothing is.
-func checkClaim(worker provider.WorkerID, request provider.Token, limit int) string {
+func checkClaim(worker provider.WorkerID, request provider.Token, limit int, classes []provider.ClassID, ranks []int16) string {
 	if limit > 0 && (worker == 0 || request == 0) {
 		return "leases need a worker and a request id"
+	}
+	if err := provider.CheckRanks(classes, ranks); err != nil {
+		return err.Error()
 	}
 	return ""
 }
@@ -78,7 +82,7 @@ func checkCommit(worker provider.WorkerID, c *provider.Commit) string {
 	if c.Keep && worker == 0 {
 		return "only a worker can keep a lease"
 	}
-	if err := c.Check(); err != nil {
+	if err := c.Check(worker); err != nil {
 		return err.Error()
 	}
 	return ""

@@ -56,8 +56,9 @@ func newReply(items int) *provider.AckReply {
 const (
 	updateCommitted = `UPDATE instance SET class = ?2, status = ?3, execution = ?4, execution_id = ?5, next_seq = ?6,
 	owner = ?7, last_owner = ?8, token = ?9, attempt = 0, due = ?10, waits = ?11, ended_at = ?12 WHERE id = ?1`
-	insertWork = `INSERT INTO work (iid, execution, event, class, due, owner, token, attempt, input)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	insertWork = `INSERT INTO work (iid, execution, event, class, due, owner, token, attempt, input, home)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	workerKnown = `SELECT 1 FROM worker WHERE id = ?`
 	deleteWork  = `DELETE FROM work WHERE iid = ? AND execution = ? AND event = ?`
 	insertTimer = `INSERT INTO timer (iid, execution, event, fire_at, unless_started) VALUES (?, ?, ?, ?, ?)`
 	deleteTimer = `DELETE FROM timer WHERE iid = ? AND execution = ? AND event = ?`
@@ -111,12 +112,28 @@ func (b *batch) setStatus(i *instance, status []byte) {
 
 func (b *batch) addWork(c *committed, w *provider.NewWork) {
 	t := b.t
+	home := w.Worker
+	var one int
+	if home != 0 && !t.first(workerKnown, args{home}, &one) {
+		home = 0
+	}
 	if w.Lease && b.worker != 0 {
-		t.exec(insertWork, c.i.row, c.execution, w.Event, w.Class, t.now, b.worker, c.commit.Request, 1, text(w.Input))
+		t.exec(insertWork, c.i.row, c.execution, w.Event, w.Class, t.now, b.worker, c.commit.Request, 1, text(w.Input), orNull(home))
 		return
 	}
-	t.exec(insertWork, c.i.row, c.execution, w.Event, w.Class, t.now, nil, 0, 0, text(w.Input))
-	t.effects.queued = true
+	t.exec(insertWork, c.i.row, c.execution, w.Event, w.Class, t.now, nil, 0, 0, text(w.Input), orNull(home))
+	if home == 0 || home != b.worker {
+		t.tellQueued(home)
+	}
+}
+
+// tellQueued tells of a queued work item whoever may claim it: its home, zero if it has none.
+func (t *tx) tellQueued(home provider.WorkerID) {
+	if home != 0 {
+		t.effects.held = append(t.effects.held, home)
+	} else {
+		t.effects.queued = true
+	}
 }
 
 // roundUp makes microseconds of a time such that nothing fires early.

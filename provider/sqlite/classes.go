@@ -2,13 +2,15 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 
 	"github.com/pawlrun/pawl/provider"
 )
 
 const (
-	selectClass = `SELECT id FROM class WHERE kind = ? AND name = ? AND version = ? AND tag = ?`
-	insertClass = `INSERT INTO class (kind, name, version, tag) VALUES (?, ?, ?, ?)`
+	selectClass = `SELECT id FROM class WHERE kind = ? AND name = ? AND version = ? AND tag = ? AND priority = ?`
+	insertClass = `INSERT INTO class (kind, name, version, tag, priority) VALUES (?, ?, ?, ?, ?)`
+	classesFrom = `SELECT id, kind, name, version, tag, priority FROM class WHERE id >= ? ORDER BY id LIMIT ?`
 )
 
 // RegisterClasses implements provider.Provider.
@@ -26,8 +28,8 @@ func (p *Provider) RegisterClasses(ctx context.Context, classes []provider.Class
 	err := p.write(ctx, op, len(classes), durable, func(t *tx) {
 		for n := range classes {
 			c := &classes[n]
-			if !t.first(selectClass, args{c.Kind, c.Name, c.Version, c.Tag}, &ids[n]) {
-				ids[n] = provider.ClassID(t.insert(insertClass, c.Kind, c.Name, c.Version, c.Tag))
+			if !t.first(selectClass, args{c.Kind, c.Name, c.Version, c.Tag, c.Priority}, &ids[n]) {
+				ids[n] = provider.ClassID(t.insert(insertClass, c.Kind, c.Name, c.Version, c.Tag, c.Priority))
 			}
 		}
 	})
@@ -35,4 +37,16 @@ func (p *Provider) RegisterClasses(ctx context.Context, classes []provider.Class
 		return nil, err
 	}
 	return ids, nil
+}
+
+// classesFrom returns the classes with an id or a higher one, by id.
+func (t *tx) classesFrom(from provider.ClassID) []provider.KnownClass {
+	var classes []provider.KnownClass
+	t.each(classesFrom, args{from, provider.MaxClasses}, func(rows *sql.Rows) error {
+		var c provider.KnownClass
+		err := rows.Scan(&c.ID, &c.Kind, &c.Name, &c.Version, &c.Tag, &c.Priority)
+		classes = append(classes, c)
+		return err
+	})
+	return classes
 }

@@ -19,7 +19,7 @@ const (
 // FetchOrchestrationItems implements provider.Provider.
 func (p *Provider) FetchOrchestrationItems(ctx context.Context, req *provider.FetchRequest) ([]provider.OrchestrationItem, error) {
 	const op = "fetch_orchestration_items"
-	if problem := checkClaim(req.Worker, req.Request, req.Max); problem != "" {
+	if problem := checkClaim(req.Worker, req.Request, req.Max, req.Classes, req.Ranks); problem != "" {
 		return nil, invalid(op, problem)
 	}
 	var items []provider.OrchestrationItem
@@ -104,7 +104,7 @@ func (f *fetch) tell() {
 const readyInstances = `SELECT id, due FROM instance INDEXED BY instance_ready
  WHERE owner IS NULL AND class = ? AND due <= ? ORDER BY due LIMIT ?`
 
-// lease grants free instances, those that became ready first.
+// lease grants free instances: those with lower ranks first, and among equal ranks those that became ready first.
 func (f *fetch) lease() {
 	bytes := 0
 	for looked := 0; f.granted < f.req.Max && looked < maxLooked && bytes < maxHistory; {
@@ -145,25 +145,36 @@ func (f *fetch) leaseOne(row int64) (item provider.OrchestrationItem, ok bool) {
 	return f.t.item(i, historyFor(i, f.req.Worker), messages), true
 }
 
-// candidates returns the free instances of the classes that were marked first.
+// candidates returns the free instances of the classes with the lowest ranks that were marked first.
 func (f *fetch) candidates(limit int) []int64 {
-	type candidate struct{ row, due int64 }
+	type candidate struct {
+		rank     int16
+		row, due int64
+	}
 	var all []candidate
-	for _, class := range f.req.Classes {
+	for n, class := range f.req.Classes {
 		f.t.each(readyInstances, args{class, f.t.now, limit}, func(rows *sql.Rows) error {
-			var c candidate
+			c := candidate{rank: rankOf(f.req.Ranks, n)}
 			err := rows.Scan(&c.row, &c.due)
 			all = append(all, c)
 			return err
 		})
 	}
-	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Compare(a.due, b.due) })
+	slices.SortStableFunc(all, func(a, b candidate) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.due, b.due)) })
 	all = all[:min(limit, len(all))]
 	ids := make([]int64, len(all))
 	for n := range all {
 		ids[n] = all[n].row
 	}
 	return ids
+}
+
+// rankOf is the rank of the n-th class: without ranks all are alike.
+func rankOf(ranks []int16, n int) int16 {
+	if ranks == nil {
+		return 0
+	}
+	return ranks[n]
 }
 
 // rowsOf returns the row numbers a query finds.

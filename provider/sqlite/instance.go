@@ -43,6 +43,19 @@ func (t *tx) instanceAt(row int64) *instance { return t.loadInstance(selectInsta
 // instanceNamed loads an instance by its id, nil if there is none.
 func (t *tx) instanceNamed(id string) *instance { return t.loadInstance(selectInstanceByID, id) }
 
+// ifRunning does something with the instance of an id if it runs, and answers for it.
+func (t *tx) ifRunning(id string, do func(*instance)) provider.ItemStatus {
+	i := t.instanceNamed(id)
+	switch {
+	case i == nil:
+		return provider.NotFound
+	case !i.running():
+		return provider.Gone
+	}
+	do(i)
+	return provider.Applied
+}
+
 func (t *tx) loadInstance(query string, key any) *instance {
 	i := new(instance)
 	var executionID, startedAs []byte

@@ -189,7 +189,8 @@ const (
 	// anythingLeft asks whether there are instances, and work items, another process may have left for this one.
 	anythingLeft = `SELECT EXISTS (SELECT 1 FROM instance INDEXED BY instance_ready WHERE owner IS NULL AND due IS NOT NULL)
     OR EXISTS (SELECT 1 FROM instance INDEXED BY instance_told WHERE owner = ?1 AND due IS NOT NULL),
-    EXISTS (SELECT 1 FROM work INDEXED BY work_queue WHERE owner IS NULL AND due IS NOT NULL),
+    EXISTS (SELECT 1 FROM work INDEXED BY work_queue WHERE owner IS NULL AND due IS NOT NULL AND home IS NULL),
+    EXISTS (SELECT 1 FROM work INDEXED BY work_home WHERE owner IS NULL AND due IS NOT NULL AND home = ?1),
     coalesce((SELECT fenced FROM worker WHERE id = ?1), 0)`
 	runningStatuses = `SELECT instance_id, status_version FROM instance
  WHERE instance_id IN (SELECT value FROM json_each(?)) AND status = 0 AND status_version > 0`
@@ -206,8 +207,9 @@ func (v *fileView) look(ctx context.Context) (changed bool) {
 		}
 		changed = true
 		fenced := v.fenced
-		t.first(anythingLeft, args{v.worker}, &news.ready, &news.queued, &v.fenced)
-		if before != 0 && v.fenced != fenced {
+		var routed bool
+		t.first(anythingLeft, args{v.worker}, &news.ready, &news.queued, &routed, &v.fenced)
+		if routed || before != 0 && v.fenced != fenced {
 			news.held = append(news.held, v.worker)
 		}
 		if ids := v.p.hub.watchedIDs(); len(ids) > 0 {

@@ -26,19 +26,12 @@ func (p *Provider) EnqueueMessages(ctx context.Context, messages []provider.NewM
 	err := p.write(ctx, op, len(messages), durable, func(t *tx) {
 		for n := range messages {
 			m := &messages[n]
-			target := t.instanceNamed(m.Target)
-			switch {
-			case target == nil:
-				statuses[n] = provider.NotFound
-			case !target.running():
-				statuses[n] = provider.Gone
-			default:
-				statuses[n] = provider.Applied
+			statuses[n] = t.ifRunning(m.Target, func(target *instance) {
 				t.deliver(target, m)
 				if target.takes(m.Kind, m.Name) {
 					t.hint(target, t.now)
 				}
-			}
+			})
 		}
 	})
 	if err != nil {

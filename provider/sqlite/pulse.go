@@ -19,7 +19,9 @@ ON CONFLICT (id) DO UPDATE SET name = ?2, beat = max(beat + 1, ?3)`
 	anyReady     = `SELECT 1 FROM instance INDEXED BY instance_ready
  WHERE owner IS NULL AND class = ? AND due <= ? LIMIT 1`
 	anyTold = `SELECT 1 FROM instance INDEXED BY instance_told WHERE owner = ? AND due <= ? LIMIT 1`
-	anyWork = `SELECT 1 FROM work INDEXED BY work_queue WHERE owner IS NULL AND class = ? AND due <= ? LIMIT 1`
+	anyWork = `SELECT 1 FROM work INDEXED BY work_queue
+ WHERE owner IS NULL AND home IS NULL AND class = ? AND due <= ? LIMIT 1`
+	anyRouted = `SELECT 1 FROM work INDEXED BY work_home WHERE owner IS NULL AND home = ? AND due <= ? LIMIT 1`
 )
 
 // Pulse implements provider.Provider.
@@ -119,6 +121,13 @@ func (t *tx) lookAround(req *provider.PulseRequest, reply *provider.PulseReply) 
 		reply.OrchestrationsReady = t.first(anyTold, args{req.Worker, t.now}, &one)
 	}
 	reply.WorkReady = t.anyOf(anyWork, req.WorkClasses)
+	if !reply.WorkReady && req.Routed && req.Worker != 0 {
+		var one int
+		reply.WorkReady = t.first(anyRouted, args{req.Worker, t.now}, &one)
+	}
+	if req.ClassesFrom > 0 {
+		reply.Classes = t.classesFrom(req.ClassesFrom)
+	}
 }
 
 // unknownOwners are those whose worker is not known (any more). Both look-ups read only what is held.

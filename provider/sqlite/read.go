@@ -87,7 +87,8 @@ func (r *readPool) each(ctx context.Context, query string, a args, scan func(*sq
 }
 
 const (
-	stateColumns = `SELECT i.id, i.instance_id, coalesce(c.name, ''), coalesce(c.version, ''), i.status, i.execution,
+	stateColumns = `SELECT i.id, i.instance_id, coalesce(c.name, ''), coalesce(c.version, ''), coalesce(c.priority, 0),
+	i.status, i.execution,
 	i.execution_id, i.next_seq, coalesce(i.parent_id, ''), i.created_at, i.ended_at, i.parked, coalesce(i.owner, 0),
 	i.custom_status, i.status_version`
 	turnColumns  = `, h.seq, h.count, h.events`
@@ -121,8 +122,8 @@ func scanState(rows *sql.Rows, more ...any) (provider.InstanceState, error) {
 	var ended sql.NullInt64
 	var seq, count sql.NullInt32
 	s.Workers = -1
-	err := rows.Scan(append([]any{&s.Row, &s.InstanceID, &s.Name, &s.Version, &s.Status, &s.Execution, &executionID, &s.NextSeq,
-		&s.ParentID, &created, &ended, &s.Parked, &s.Worker, &s.CustomStatus,
+	err := rows.Scan(append([]any{&s.Row, &s.InstanceID, &s.Name, &s.Version, &s.Priority, &s.Status, &s.Execution, &executionID,
+		&s.NextSeq, &s.ParentID, &created, &ended, &s.Parked, &s.Worker, &s.CustomStatus,
 		&s.StatusVersion, &seq, &count, &s.LastTurn.Events}, more...)...)
 	copy(s.ExecutionID[:], executionID)
 	s.CreatedAt = timeOf(created)

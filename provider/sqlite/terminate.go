@@ -28,16 +28,7 @@ func (p *Provider) TerminateInstances(ctx context.Context, items []provider.Term
 	err := p.write(ctx, op, len(items), durable, func(t *tx) {
 		var all terminations
 		for n := range items {
-			i := t.instanceNamed(items[n].InstanceID)
-			switch {
-			case i == nil:
-				statuses[n] = provider.NotFound
-			case !i.running():
-				statuses[n] = provider.Gone
-			default:
-				statuses[n] = provider.Applied
-				all = t.terminate(all, i, &items[n])
-			}
+			statuses[n] = t.ifRunning(items[n].InstanceID, func(i *instance) { all = t.terminate(all, i, &items[n]) })
 		}
 		for n := range all {
 			t.tellTermination(&all[n])

@@ -59,7 +59,8 @@ func TestViews(t *testing.T) {
 		t.Error(ends, err)
 	}
 	jobs, err := p.RegisterClasses(t.Context(), []provider.Class{{Kind: provider.ClassActivity, Name: "job", Tag: "gpu"},
-		{Kind: provider.ClassOrchestration, Name: "flow", Version: "1.2.0"}})
+		{Kind: provider.ClassOrchestration, Name: "flow", Version: "1.2.0"}, {Kind: provider.ClassActivity, Name: "job", Tag: "gpu", Priority: 2},
+		{Kind: provider.ClassActivity, Name: "job", Tag: "gpu", Priority: -1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +70,7 @@ func TestViews(t *testing.T) {
 	}
 	var serves string
 	err = p.read(t.Context(), "test", 1, `SELECT name || ' ' || instances_held || ' ' || serves FROM workers WHERE beat_at > '2000'`, nil, scanInto(&serves))
-	if err != nil || serves != `host:1 0 ["flow","flow 1.2.0","job #gpu"]` {
+	if err != nil || serves != `host:1 0 ["flow","flow 1.2.0","job #gpu +2","job #gpu","job #gpu -1"]` {
 		t.Error(serves, err)
 	}
 	var types string

@@ -13,14 +13,14 @@ import (
 // FetchWorkItems implements provider.Provider.
 func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
 	const op = "fetch_work_items"
-	if problem := checkClaim(req.Worker, req.Request, req.Max); problem != "" {
+	if problem := checkClaim(req.Worker, req.Request, req.Max, req.Classes, req.Ranks); problem != "" {
 		return nil, invalid(op, problem)
 	}
 	var reply *provider.FetchWorkReply
 	err := p.write(ctx, op, req.Max, lease, func(t *tx) {
 		reply = new(provider.FetchWorkReply)
 		fresh := len(t.workUnder(req.Worker, req.Request)) == 0
-		reply.Work = t.claimWork(req.Worker, req.Request, req.Classes, req.Max, fresh)
+		reply.Work = t.claimWork(&workClaim{req.Worker, req.Request, req.Max, req.Routed, req.Classes, req.Ranks}, fresh)
 		reply.Granted = t.grantWithWork(req, reply.Work, fresh)
 	})
 	if err != nil {
@@ -83,7 +83,9 @@ func (t *tx) latestFor(i *instance, worker provider.WorkerID) int32 {
 
 const (
 	queuedWork = `SELECT iid, execution, event, due FROM work INDEXED BY work_queue
- WHERE owner IS NULL AND class = ? AND due <= ? ORDER BY due LIMIT ?`
+ WHERE owner IS NULL AND home IS NULL AND class = ? AND due <= ? ORDER BY due LIMIT ?`
+	routedWork = `SELECT iid, execution, event FROM work INDEXED BY work_home
+ WHERE owner IS NULL AND home = ? AND due <= ? ORDER BY due LIMIT ?`
 	workUnder = `SELECT iid, execution, event FROM work INDEXED BY work_held WHERE owner = ? AND token = ?
  ORDER BY iid, execution, event`
 	claimOne = `UPDATE work SET owner = ?4, token = ?5, attempt = attempt + 1
@@ -93,23 +95,31 @@ const (
  WHERE w.iid = ? AND w.execution = ? AND w.event = ?`
 )
 
-// claimWork leases queued work, oldest first, after what is held under the request already. fresh says that nothing
-// can be.
-func (t *tx) claimWork(worker provider.WorkerID, request provider.Token, classes []provider.ClassID, limit int,
-	fresh bool) []provider.WorkItem {
-	if limit <= 0 {
+// workClaim is what a call asks for of queued work.
+type workClaim struct {
+	worker  provider.WorkerID
+	request provider.Token
+	limit   int
+	routed  bool // also what only the worker may claim
+	classes []provider.ClassID
+	ranks   []int16
+}
+
+// claimWork leases queued work after what is held under the request already. fresh says that nothing can be.
+func (t *tx) claimWork(c *workClaim, fresh bool) []provider.WorkItem {
+	if c.limit <= 0 {
 		return nil
 	}
 	var items []provider.WorkItem
 	if !fresh {
-		for _, key := range t.workUnder(worker, request) {
+		for _, key := range t.workUnder(c.worker, c.request) {
 			items = t.readWork(items, key)
 		}
 	}
-	for len(items) < limit {
-		keys := t.queuedWork(classes, limit-len(items))
+	for len(items) < c.limit {
+		keys := t.claimable(c, c.limit-len(items))
 		for _, key := range keys {
-			t.exec(claimOne, key.Row, key.Execution, key.Event, worker, request)
+			t.exec(claimOne, key.Row, key.Execution, key.Event, c.worker, c.request)
 			before := len(items)
 			if items = t.readWork(items, key); len(items) == before {
 				// Its execution is over; nobody can use the result.
@@ -123,9 +133,26 @@ func (t *tx) claimWork(worker provider.WorkerID, request provider.Token, classes
 	return items
 }
 
-func (t *tx) workUnder(worker provider.WorkerID, request provider.Token) []provider.WorkKey {
+// claimable returns the keys of due work: first what only the worker may claim, then that of the classes.
+func (t *tx) claimable(c *workClaim, limit int) []provider.WorkKey {
 	var keys []provider.WorkKey
-	t.each(workUnder, args{worker, request}, func(rows *sql.Rows) error {
+	if c.routed {
+		keys = t.workKeys(routedWork, args{c.worker, t.now, limit})
+	}
+	if len(keys) < limit {
+		keys = append(keys, t.queuedWork(c.classes, c.ranks, limit-len(keys))...)
+	}
+	return keys
+}
+
+func (t *tx) workUnder(worker provider.WorkerID, request provider.Token) []provider.WorkKey {
+	return t.workKeys(workUnder, args{worker, request})
+}
+
+// workKeys returns the keys a query finds.
+func (t *tx) workKeys(query string, a args) []provider.WorkKey {
+	var keys []provider.WorkKey
+	t.each(query, a, func(rows *sql.Rows) error {
 		var k provider.WorkKey
 		err := rows.Scan(&k.Row, &k.Execution, &k.Event)
 		keys = append(keys, k)
@@ -134,22 +161,23 @@ func (t *tx) workUnder(worker provider.WorkerID, request provider.Token) []provi
 	return keys
 }
 
-// queuedWork returns the keys of the oldest due work of the classes.
-func (t *tx) queuedWork(classes []provider.ClassID, limit int) []provider.WorkKey {
+// queuedWork returns the keys of the oldest due work of the classes with the lowest ranks.
+func (t *tx) queuedWork(classes []provider.ClassID, ranks []int16, limit int) []provider.WorkKey {
 	type queued struct {
-		key provider.WorkKey
-		due int64
+		key  provider.WorkKey
+		rank int16
+		due  int64
 	}
 	var all []queued
-	for _, class := range classes {
+	for n, class := range classes {
 		t.each(queuedWork, args{class, t.now, limit}, func(rows *sql.Rows) error {
-			var q queued
+			q := queued{rank: rankOf(ranks, n)}
 			err := rows.Scan(&q.key.Row, &q.key.Execution, &q.key.Event, &q.due)
 			all = append(all, q)
 			return err
 		})
 	}
-	slices.SortStableFunc(all, func(a, b queued) int { return cmp.Compare(a.due, b.due) })
+	slices.SortStableFunc(all, func(a, b queued) int { return cmp.Or(cmp.Compare(a.rank, b.rank), cmp.Compare(a.due, b.due)) })
 	all = all[:min(limit, len(all))]
 	keys := make([]provider.WorkKey, len(all))
 	for n := range all {
@@ -171,7 +199,7 @@ func (t *tx) readWork(items []provider.WorkItem, key provider.WorkKey) []provide
 // AckWorkItems implements provider.Provider.
 func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkRequest) (*provider.AckReply, error) {
 	const op = "ack_work_items"
-	if problem := checkClaim(req.Worker, req.ClaimRequest, req.ClaimWork); problem != "" {
+	if problem := checkClaim(req.Worker, req.ClaimRequest, req.ClaimWork, req.WorkClasses, req.WorkRanks); problem != "" {
 		return nil, invalid(op, problem)
 	}
 	var texts textCheck
@@ -198,7 +226,8 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 			applied = r.record(&req.Items[n], &r.reply.Results[n]) || applied
 		}
 		r.grant()
-		r.reply.Work = t.claimWork(req.Worker, req.ClaimRequest, req.WorkClasses, req.ClaimWork, applied)
+		claim := &workClaim{req.Worker, req.ClaimRequest, req.ClaimWork, req.Routed, req.WorkClasses, req.WorkRanks}
+		r.reply.Work = t.claimWork(claim, applied)
 		reply = r.reply
 	})
 	if err != nil {

@@ -33,10 +33,11 @@ const statesWithWorkers = `WITH live AS MATERIALIZED (SELECT DISTINCT w.id, s.va
 ` + stateColumns + turnColumns + `,
   CASE i.status WHEN 0 THEN (SELECT count(*) FROM live l WHERE l.class = i.class) ELSE -1 END,
   CASE i.status WHEN 0 THEN
-    (SELECT json_group_array(json_array(u.name, u.version, u.tag) ORDER BY u.name, u.version, u.tag) FROM
-      (SELECT DISTINCT q.name, q.version, q.tag FROM work w JOIN class q ON q.id = w.class
+    (SELECT json_group_array(json_object('Kind', u.kind, 'Name', u.name, 'Version', u.version, 'Tag', u.tag, 'Priority', u.priority)
+       ORDER BY u.name, u.version, u.tag, u.priority) FROM
+      (SELECT DISTINCT q.kind, q.name, q.version, q.tag, q.priority FROM work w JOIN class q ON q.id = w.class
         WHERE w.iid = i.id AND w.owner IS NULL AND w.due IS NOT NULL AND w.class NOT IN (SELECT l.class FROM live l)
-        ORDER BY q.name, q.version, q.tag LIMIT ?3) u) END` + fromWithTurn + whereNamed
+        ORDER BY q.name, q.version, q.tag, q.priority LIMIT ?3) u) END` + fromWithTurn + whereNamed
 
 // readWithWorkers reads instances for somebody who asks why they do not go on.
 func (p *Provider) readWithWorkers(ctx context.Context, op string, instanceIDs []string) ([]provider.InstanceState, error) {
@@ -62,18 +63,14 @@ func (p *Provider) readWithWorkers(ctx context.Context, op string, instanceIDs [
 	return states, nil
 }
 
-// parseUnserved reads a list of activity classes: of each its name, version and tag.
+// parseUnserved reads a list of classes, nil if there are none.
 func parseUnserved(doc []byte) ([]provider.Class, error) {
 	if doc == nil {
 		return nil, nil
 	}
-	var list [][3]string
-	if err := json.Unmarshal(doc, &list); err != nil {
-		return nil, err
-	}
 	var classes []provider.Class
-	for _, c := range list {
-		classes = append(classes, provider.Class{Kind: provider.ClassActivity, Name: c[0], Version: c[1], Tag: c[2]})
+	if err := json.Unmarshal(doc, &classes); err != nil || len(classes) == 0 {
+		return nil, err
 	}
 	return classes, nil
 }

@@ -25,7 +25,7 @@ func TestSharedCommit(t *testing.T) {
 			_, err := p.writer.do(context.Background(), durable, func(t *tx) {
 				close(begun)
 				<-proceed
-				t.insert(insertClass, 1, "first", "", "")
+				t.insert(insertClass, 1, "first", "", "", 0)
 			})
 			first <- err
 		}()
@@ -35,7 +35,7 @@ func TestSharedCommit(t *testing.T) {
 		for n := range others {
 			go func() {
 				_, err := p.writer.do(context.Background(), durable, func(t *tx) {
-					t.insert(insertClass, 1, string(rune('a'+n)), "", "")
+					t.insert(insertClass, 1, string(rune('a'+n)), "", "", 0)
 					if n%3 == 0 {
 						t.fail(errOnPurpose)
 					}

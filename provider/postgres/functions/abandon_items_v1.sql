@@ -1,5 +1,6 @@
 -- Gives back held instances (sorted by key) and work items whose token still matches. A parked instance gets no hint:
 -- resume_instances makes it claimable again. Work that is handed over keeps its token, but has no worker (owner -1) any more.
+-- What one worker alone may claim stays for that.
 create or replace function abandon_items_v1(
   p_part smallint[], p_iid bigint[], p_token bigint[], p_undo boolean[], p_park json[], p_delay interval[],
   w_part smallint[], w_iid bigint[], w_execution int[], w_event int[], w_token bigint[], w_undo boolean[],
@@ -44,8 +45,9 @@ begin
              u(part, iid, execution, event, token, undo, delay, state, hand_over)
        where w.part = u.part and w.iid = u.iid and w.execution = u.execution and w.event = u.event
          and w.token = u.token and coalesce(w.owner, -1) <> -1
-      returning w.class, w.due, u.hand_over)
-    select array_agg(class) filter (where hand_over is not true and due <= clock_timestamp()) into work_ready from freed;
+      returning w.class, w.due, w.home, u.hand_over)
+    select array_agg(class) filter (where hand_over is not true and home is null and due <= clock_timestamp())
+      into work_ready from freed;
   end if;
   ready := ready || work_ready;
   if ready is not null then perform notify_listeners_v1(ready, null, null, null); end if;

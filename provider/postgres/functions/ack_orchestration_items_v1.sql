@@ -120,7 +120,9 @@ begin
   end if;
   if p_claim_max > 0 then
     if cardinality(applied) > 0 or not exists (select from work where claim = p_claim and owner = p_worker) then
-      perform claim_work_v1(p_worker, p_claim, p_claim_queue.classes, low_water_v1(p_claim_queue), p_claim_max, t);
+      -- By the clock of now: what this very call has queued is not passed over.
+      perform claim_work_v1(p_worker, p_claim, p_claim_queue.classes, low_water_v1(p_claim_queue), p_claim_queue.ranks,
+                            p_claim_queue.routed, p_claim_max, clock_timestamp());
       if running and false = any (p_keep) then -- work claimed here holds the instance it belongs to
         update instance i set owner = p_worker, claim = null
           from unnest(p_part, live, p_status, p_keep) u(part, iid, status, keep)
@@ -128,13 +130,13 @@ begin
            and i.iid in (select w.iid from work w where w.claim = p_claim and w.owner = p_worker);
       end if;
     end if;
-    return query select c.* from claimed_work_v1(p_worker, p_claim) c;
+    return query select c.* from claimed_work_v1(p_worker, p_claim, p_claim_queue.classes, p_claim_queue.ranks) c;
     if p_claim_queue.renew then
-      return query select l.* from renewed_low_water_v1(2, p_claim_queue, t) l;
+      return query select l.* from renewed_low_water_v1(2, p_claim_queue, t, p_worker) l;
     end if;
   end if;
-  if ready is not null or sent.owners is not null or watched is not null then
+  if ready is not null or sent.owners is not null or watched is not null or sent.homes is not null then
     perform notify_listeners_v1(ready, sent.owners, (select array_agg(p_part[w] order by w) from unnest(watched) w),
-                                (select array_agg(p_iid[w] order by w) from unnest(watched) w));
+                                (select array_agg(p_iid[w] order by w) from unnest(watched) w), sent.homes);
   end if;
 end $$;

@@ -106,11 +106,12 @@ begin
   end if;
   if p_claim_max > 0 then
     if recorded is not null or not exists (select from work where claim = p_claim and owner = p_worker) then
-      perform claim_work_v1(p_worker, p_claim, p_claim_queue.classes, low_water_v1(p_claim_queue), p_claim_max, t);
+      perform claim_work_v1(p_worker, p_claim, p_claim_queue.classes, low_water_v1(p_claim_queue), p_claim_queue.ranks,
+                            p_claim_queue.routed, p_claim_max, t);
     end if;
-    return query select c.* from claimed_work_v1(p_worker, p_claim) c;
+    return query select c.* from claimed_work_v1(p_worker, p_claim, p_claim_queue.classes, p_claim_queue.ranks) c;
     if p_claim_queue.renew then
-      return query select l.* from renewed_low_water_v1(2, p_claim_queue, t) l;
+      return query select l.* from renewed_low_water_v1(2, p_claim_queue, t, p_worker) l;
     end if;
   end if;
   if ready is not null or owners is not null then

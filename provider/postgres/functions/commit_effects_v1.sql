@@ -9,15 +9,25 @@ declare
   r delivery;
   sent delivery;
   live int[];
+  homes bigint[];     -- of work that is for one worker alone, as far as that lives
 begin
   if e.w_item is not null then
-    insert into work (part, iid, execution, event, class, due, owner, token, attempt, input)
+    if e.w_home is not null then
+      homes := array(select (select p.worker from presence p where p.worker = h.home order by p.n desc limit 1)
+                       from unnest(e.w_home) with ordinality h(home, n) order by h.n);
+    end if;
+    insert into work (part, iid, execution, event, class, due, owner, token, attempt, input, home)
     select p_part[e.w_item[w.n]], p_iid[e.w_item[w.n]], p_execution[e.w_item[w.n]], e.w_event[w.n], e.w_class[w.n], clock_timestamp(),
            case when e.w_lease[w.n] then p_worker end, case when e.w_lease[w.n] then p_request[e.w_item[w.n]] end,
-           e.w_lease[w.n]::int, w.input
+           e.w_lease[w.n]::int, w.input, homes[w.n]
       from unnest(e.w_input) with ordinality w(input, n)
      where p_iid[e.w_item[w.n]] is not null;
-    if false = any (e.w_lease) then
+    if homes is not null then
+      select array_agg(w.class) filter (where w.home is null), array_agg(w.home) filter (where w.home <> p_worker)
+        into r.ready, r.homes
+        from unnest(e.w_item, e.w_class, e.w_lease, homes) w(item, class, lease, home)
+       where not w.lease and p_iid[w.item] is not null;
+    elsif false = any (e.w_lease) then
       r.ready := array(select w.class from unnest(e.w_item, e.w_class, e.w_lease) w(item, class, lease)
                         where not w.lease and p_iid[w.item] is not null);
     end if;

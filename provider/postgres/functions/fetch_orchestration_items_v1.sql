@@ -1,4 +1,4 @@
--- Leases up to p_max instances that are free and ready, and returns what is new for those that the worker holds. p_timers
+-- Leases up to p_max instances that are free and ready, those of lower ranks first, and returns what is new for those that the worker holds. p_timers
 -- is null if no timers are to be fired. p_sleep: 0 no; 1 mark the worker as sleeping; 2 the same, but rather ask the caller
 -- to look again in a moment (a row of kind 10) while others are just writing, for they may not see the mark.
 create or replace function fetch_orchestration_items_v1(
@@ -42,12 +42,12 @@ begin
 
   for round in 1..6 loop
     exit when round = 1 and cardinality(g_iid) > 0;
-    -- Look at the oldest hints of each queue without locking anything. Those of instances that others hold are passed over
+    -- Look at the oldest hints of each queue without locking anything, by rank and then by age. Those of instances that others hold are passed over
     -- only when they turn out to be in the way.
     select array_agg(x.part), array_agg(x.class), array_agg(x.due), array_agg(x.ord), array_agg(x.iid)
       into h_part, h_class, h_due, h_ord, h_iid
       from (select q.*
-              from unnest(p_queue.classes, low) c(class, low), generate_series(0, part_count() - 1) p(part),
+              from unnest(p_queue.classes, low, p_queue.ranks) c(class, low, rank), generate_series(0, part_count() - 1) p(part),
                    lateral (select h.part, h.class, h.due, h.ord, h.iid
                               from hint h
                              where h.part = p.part::smallint and h.class = c.class and h.due >= c.low and h.due <= t
@@ -55,10 +55,10 @@ begin
                                      select from instance i
                                       where i.part = h.part and i.iid = h.iid and coalesce(i.owner, p_worker) = p_worker))
                              order by h.due, h.ord limit per_queue) q
-             order by q.due, q.ord) x;
+             order by c.rank, q.due, q.ord) x;
 
     if h_iid is not null then
-      -- Lock their instances in order of age, passing over those that somebody else is just working on.
+      -- Lock their instances in that order, passing over those that somebody else is just working on.
       select coalesce(array_agg(x.part), '{}'), coalesce(array_agg(x.iid), '{}'), array_agg(x.class),
              array_agg(x.status), array_agg(x.owner is not null)
         into l_part, l_iid, l_class, l_status, l_held
@@ -111,7 +111,7 @@ begin
     else
       swept := 0;
     end if;
-    if swept < cardinality(h_iid) and h_due[1] < t - interval '1 second' and not deep then
+    if swept < cardinality(h_iid) and t - interval '1 second' > any (h_due) and not deep then
       -- Others may hold what was passed over. But an ended instance whose id was started anew is there no more: nobody else
       -- sweeps its hints, and what late senders have left for it.
       with orphan as materialized (

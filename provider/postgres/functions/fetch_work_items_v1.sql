@@ -1,4 +1,4 @@
--- Leases up to p_max queued work items of the given classes, and with them those of their instances that are free and of a
+-- Leases up to p_max queued work items (see claim_work_v1), and with them those of their instances that are free and of a
 -- class in p_serves. p_sleep as in fetch_orchestration_items_v1.
 create or replace function fetch_work_items_v1(
   p_worker bigint, p_request bigint, p_queue low_water, p_max int, p_sleep int, p_serves int[])
@@ -21,7 +21,7 @@ begin
   perform commit_unflushed_v1(), pg_advisory_xact_lock(p_request);
   if p_queue.open is not null then low := low_water_v1(p_queue); end if;
   if not exists (select from work where claim = p_request and owner = p_worker) then
-    taken := claim_work_v1(p_worker, p_request, classes, low, p_max, t);
+    taken := claim_work_v1(p_worker, p_request, classes, low, p_queue.ranks, p_queue.routed, p_max, t);
     -- Also when something was found: while the worker is busy with that, what comes next must wake it.
     if p_sleep > 0 and taken < p_max then
       again := p_sleep = 2 and taken > 0 and writers_v1(p_queue.open);
@@ -30,7 +30,7 @@ begin
         again := p_sleep = 2 and others & 2 <> 0;
         if others & 1 <> 0 then
           t := clock_timestamp();
-          taken := taken + claim_work_v1(p_worker, p_request, classes, low, p_max - taken, t);
+          taken := taken + claim_work_v1(p_worker, p_request, classes, low, p_queue.ranks, p_queue.routed, p_max - taken, t);
         end if;
       end if;
     end if;
@@ -39,12 +39,12 @@ begin
     taken := 1;
   end if;
   if taken > 0 then
-    return query select c.* from claimed_work_v1(p_worker, p_request) c;
+    return query select c.* from claimed_work_v1(p_worker, p_request, classes, p_queue.ranks) c;
     if cardinality(p_serves) > 0 then
       return query select g.* from granted_with_work_v1(p_worker, p_request, p_serves, fresh) g;
     end if;
   end if;
-  if p_queue.renew then return query select l.* from renewed_low_water_v1(2, p_queue, began) l; end if;
+  if p_queue.renew then return query select l.* from renewed_low_water_v1(2, p_queue, began, p_worker) l; end if;
   if again then
     r.kind := 10;
     return next r;

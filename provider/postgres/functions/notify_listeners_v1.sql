@@ -1,13 +1,13 @@
 -- The one notification of a call, and only if somebody has marked an interest in it: workers that sleep and serve a class of
--- p_ready (as many of them as there are items), other owners of instances that got a message, and whoever watches an
--- instance of p_done. A mark is good for one notification: whoever sends it leaves a note, which others heed from its
+-- p_ready (as many of them as there are items), other owners of instances that got a message, workers for whom alone there is
+-- work (p_homes), and whoever watches an instance of p_done. A mark is good for one notification: whoever sends it leaves a note, which others heed from its
 -- commit on. Nothing is locked or changed, for the call may be part of a transaction of a user that stays open for long.
 -- A worker whose row is just being changed (xmax) may be falling asleep and may have looked already: it is notified, too.
 -- Records of the payload, separated by chr(30): r<worker> instances are ready, w<worker> work is,
--- h<worker> a held instance has news, d<state> an instance has ended, or e<instance id> where there is no room for it. Commits
+-- h<worker> a held instance has news or there is work for this worker alone, d<state> an instance has ended, or e<instance id> where there is no room for it. Commits
 -- send s<instance id>, a watched instance has a new custom status, on their own (publish_v1).
 create or replace function notify_listeners_v1(
-  p_ready int[], p_owners bigint[], p_done_part smallint[], p_done_iid bigint[])
+  p_ready int[], p_owners bigint[], p_done_part smallint[], p_done_iid bigint[], p_homes bigint[] default null)
 returns void language plpgsql as $$
 declare
   records text[];
@@ -43,6 +43,17 @@ begin
        where not exists (select from rung where mark = p.turns_mark)),
     noted as (insert into rung (mark) select turns_mark from owner where turns_mark is not null)
     select records || array_agg('h' || id) into records from owner;
+  end if;
+  if p_homes is not null then
+    -- The mark is that of fetches of work: it is by these that the worker finds out.
+    with home as materialized (
+      select h.id, p.work_mark
+        from (select distinct id from unnest(p_homes) h(id)) h
+       cross join lateral (
+         select *, xmax <> '0'::xid changing from presence where worker = h.id order by n desc limit 1) p
+       where p.changing or not exists (select from rung where mark = p.work_mark)),
+    noted as (insert into rung (mark) select work_mark from home where work_mark is not null)
+    select records || array_agg('h' || id) into records from home;
   end if;
   if p_done_iid is not null then
     if cardinality(p_done_iid) <= 12 then

@@ -1,12 +1,14 @@
 -- The periodic call of a process: beat, reap, fire due timers, look for ready items, read watched instances. The first
 -- row (kind 0) carries the clock and flags 1 lost, 2 orchestrations ready, 4 work ready; kind 7 a stale beat; kind 8
 -- the earliest timer; kind 6 a watched instance that has ended; kind 11 a work item of h_* (null if there is none, else sorted
--- by key) that is not held under its token. p_serves is null unless the worker says what it serves, and for how long a beat of
+-- by key) that is not held under its token; kind 13 a class with the number p_classes_from (null: none) or a higher one, at
+-- most 1000 of them (provider.MaxClasses), by number. p_serves is null unless the worker says what it serves, and for how long a beat of
 -- it lasts.
 create or replace function pulse_v1(
   p_worker bigint, p_join boolean, p_name text, p_serves int[], p_beat_lasts interval, p_ttl interval, p_reap bigint[], p_reap_beat bigint[],
   p_queue low_water, p_work_queue low_water, p_timers low_water, p_sleep boolean, p_watch_part smallint[], p_watch text[],
-  h_part smallint[], h_iid bigint[], h_execution int[], h_event int[], h_token bigint[], h_state json[])
+  h_part smallint[], h_iid bigint[], h_execution int[], h_event int[], h_token bigint[], h_state json[],
+  p_classes_from int)
 returns setof reply
 language plpgsql set search_path from current set plan_cache_mode = force_generic_plan set enable_seqscan = off
 set enable_hashjoin = off set enable_mergejoin = off set enable_bitmapscan = off set jit = off as $$
@@ -68,9 +70,13 @@ begin
   end if;
   if exists (select from unnest(p_work_queue.classes, work_low) c(class, low), generate_series(0, part_count() - 1) p(part),
                lateral (select from work w
-                         where w.part = p.part::smallint and w.class = c.class and w.owner is null
+                         where w.part = p.part::smallint and w.class = c.class and w.owner is null and w.home is null
                            and w.due >= c.low and w.due <= t
                          limit 1) q) then
+    r.flags := r.flags | 4;
+  elsif p_work_queue.routed and exists (
+          select from work w
+           where w.home = p_worker and w.owner is null and w.due >= work_low[cardinality(p_work_queue.classes) + 1] and w.due <= t) then
     r.flags := r.flags | 4;
   end if;
   if p_sleep and r.flags = 0 and p_worker <> 0 then
@@ -101,8 +107,16 @@ begin
   if h_iid is not null then
     return query select g.* from held_work_v1(h_part, h_iid, h_execution, h_event, h_token, h_state) g;
   end if;
+  if p_classes_from is not null then
+    return query
+    select 13::smallint, 0::smallint, 0::smallint, 0::bigint, c.id, c.kind::int, c.priority::int, 0, 0::bigint,
+           null::timestamptz, c.name, c.version, to_json(c.tag), null::smallint[], null::bigint[]
+      from class c
+     where c.id >= p_classes_from
+     order by c.id limit 1000;
+  end if;
   if p_queue.renew then return query select l.* from renewed_low_water_v1(1, p_queue, t) l; end if;
-  if p_work_queue.renew then return query select l.* from renewed_low_water_v1(2, p_work_queue, t) l; end if;
+  if p_work_queue.renew then return query select l.* from renewed_low_water_v1(2, p_work_queue, t, p_worker) l; end if;
   if p_timers.renew then return query select l.* from renewed_low_water_v1(3, p_timers, t) l; end if;
   ready := ready || fired.ready;
   if ready is not null or fired.owners is not null then

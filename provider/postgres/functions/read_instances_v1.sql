@@ -25,12 +25,13 @@ begin
        where w.reaped_at is null and (w.beat_lasts is null or p.beat_at >= t - w.beat_lasts))
     select 6::smallint, case i.status when 0 then 1 else 0 end::smallint, s.part, s.iid,
            (select count(*)::int from live l where l.class = i.class), 0, 0, 0, 0::bigint, t, s.id,
-           (select json_agg(json_build_array(u.name, u.version, u.tag) order by u.name, u.version, u.tag)::text
-              from (select c.name, c.version, c.tag
+           (select json_agg(json_build_object('name', u.name, 'version', u.version, 'tag', u.tag, 'priority', u.priority)
+                            order by u.name, u.version, u.tag, u.priority)::text
+              from (select c.name, c.version, c.tag, c.priority
                       from (select distinct w.class from work w where w.part = i.part and w.iid = i.iid and w.owner is null) q
                       join class c on c.id = q.class
                      where not exists (select from live l where l.class = q.class)
-                     order by c.name, c.version, c.tag limit p_unserved) u),
+                     order by c.name, c.version, c.tag, c.priority limit p_unserved) u),
            s.state, null::smallint[], null::bigint[]
       from (select array_agg(i.part order by u.n) part, array_agg(i.iid order by u.n) iid
               from unnest(p_part, p_id) with ordinality u(part, id, n)

@@ -10,7 +10,8 @@ begin
   for dead in select * from worker where look_at <= t for update skip locked loop
     ready := ready || release_worker_v1(dead.id);
     if exists (select from instance i where i.owner = dead.id)
-       or exists (select from work w where w.owner = dead.id and w.claim is not null) then
+       or exists (select from work w where w.owner = dead.id and w.claim is not null)
+       or exists (select from work w where w.home = dead.id and w.owner is null) then
       continue;
     elsif dead.reaped_at < t - interval '1 hour' then
       delete from worker where id = dead.id;

@@ -8,6 +8,7 @@ declare
   h_part smallint[]; h_iid bigint[];   -- instances held
   ready int[];
   work_ready int[];
+  home_ready int[];
 begin
   select array_agg(h.part), array_agg(h.iid) into h_part, h_iid
     from (select i.part, i.iid from instance i where i.owner = p_worker order by i.part, i.iid for update skip locked) h;
@@ -25,11 +26,20 @@ begin
                        and w.owner = p_worker
                        for update skip locked) x),
   freed as (
-    update work w set owner = null, token = null, claim = null, due = clock_timestamp()
+    update work w set owner = null, token = null, claim = null, home = null, due = clock_timestamp()
       from locked l
      where w.part = l.part and w.iid = l.iid and w.execution = l.execution and w.event = l.event
     returning w.class)
   select array_agg(class) into work_ready from freed;
+  -- What it alone might have claimed is for whoever serves its class now.
+  with waiting as materialized (
+    select w.part, w.iid, w.execution, w.event from work w where w.home = p_worker and w.owner is null for update skip locked),
+  queued as (
+    update work w set home = null, due = clock_timestamp()
+      from waiting q
+     where w.part = q.part and w.iid = q.iid and w.execution = q.execution and w.event = q.event
+    returning w.class)
+  select array_agg(class) into home_ready from queued;
   with freed as (
     update instance i set owner = null, token = 0, claim = null
       from unnest(h_part, h_iid) h(part, iid)
@@ -40,5 +50,5 @@ begin
     insert into hint (part, class, due, iid) select part, class, clock_timestamp(), iid from freed where status = 0
     returning class)
   select array_agg(class) into ready from hinted;
-  return ready || work_ready;
+  return ready || work_ready || home_ready;
 end $$;

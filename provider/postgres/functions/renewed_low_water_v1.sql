@@ -1,7 +1,7 @@
 -- The row by which the caller learns where to begin its next look: kind 9. p_kind is 1 for instances, 2 for work, 3 for
 -- timers; t the clock at the beginning of the call, before its transaction had a number. Hints for instances that others
 -- hold count: those may lose them.
-create or replace function renewed_low_water_v1(p_kind int, p_queue low_water, t timestamptz)
+create or replace function renewed_low_water_v1(p_kind int, p_queue low_water, t timestamptz, p_worker bigint default null)
 returns setof reply language plpgsql as $$
 declare
   low timestamptz[] := p_queue.low;
@@ -31,9 +31,16 @@ begin
        cross join generate_series(0, part_count() - 1) p(part)
         left join lateral (
           select q.due from work q
-           where q.part = p.part::smallint and q.class = c.class and q.owner is null and q.due >= c.low and q.due <= t
+           where q.part = p.part::smallint and q.class = c.class and q.owner is null and q.home is null
+             and q.due >= c.low and q.due <= t
            order by q.due limit 1) w on true
        group by c.n order by c.n);
+    if p_queue.routed then
+      r.refs[cardinality(low)] := (
+        select (extract(epoch from q.due) * 1000000)::bigint from work q
+         where q.home = p_worker and q.owner is null and q.due >= low[cardinality(low)] and q.due <= t
+         order by q.due limit 1);
+    end if;
   else
     r.refs := array(
       select (extract(epoch from min(m.due)) * 1000000)::bigint

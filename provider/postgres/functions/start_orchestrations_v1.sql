@@ -116,8 +116,8 @@ begin
     watched := (select array_agg(u.n) from unnest(p_watch, p_status, live) with ordinality u(watch, status, iid, n)
                  where u.watch and u.status not in (0, 3) and u.iid is not null);
   end if;
-  if ready is not null or sent.owners is not null or watched is not null then
+  if ready is not null or sent.owners is not null or watched is not null or sent.homes is not null then
     perform notify_listeners_v1(ready, sent.owners, (select array_agg(p_part[w] order by w) from unnest(watched) w),
-                                (select array_agg(live[w] order by w) from unnest(watched) w));
+                                (select array_agg(live[w] order by w) from unnest(watched) w), sent.homes);
   end if;
 end $$;

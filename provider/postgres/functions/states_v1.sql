@@ -5,7 +5,7 @@ returns table (n bigint, part smallint, iid bigint, id text, state json)
 language sql stable as $$
   select u.n, i.part, i.iid, i.instance_id,
          json_build_object(
-           'part', i.part, 'row', i.iid, 'id', i.instance_id, 'name', c.name, 'version', c.version,
+           'part', i.part, 'row', i.iid, 'id', i.instance_id, 'name', c.name, 'version', c.version, 'priority', c.priority,
            'status', i.status, 'execution', i.execution, 'executionId', i.execution_id, 'nextSeq', i.next_seq,
            'parentId', coalesce(i.parent_id, ''), 'createdAt', i.created_at, 'endedAt', i.ended_at,
            'parked', i.parked, 'worker', coalesce(i.owner, 0),

@@ -15,7 +15,7 @@ const (
 	freeWork = `update @work set owner = null, token = null, claim = null, due = clock_timestamp() + $6::interval,
 			attempt = greatest(attempt - case when $7 then 1 else 0 end, 0), state = coalesce($8, state)
 		where part = $1 and iid = $2 and execution = $3 and event = $4 and token = $5 and coalesce(owner, 0) not in (0, -1)
-		returning class`
+		returning class, coalesce(home, 0)`
 	handOverWork = `update @work set owner = $6, claim = null, state = coalesce($7, state)
 		where part = $1 and iid = $2 and execution = $3 and event = $4 and token = $5 and coalesce(owner, 0) not in (0, -1)`
 )
@@ -57,15 +57,16 @@ func (c *call) abandon(ctx context.Context, item *provider.AbandonedInstance) {
 	}
 }
 
-// abandonWork puts one work item back into the queue, or leaves it to whoever has its token.
+// abandonWork puts one work item back into its queue, that of a single worker included, or leaves it to whoever has its token.
 func (c *call) abandonWork(ctx context.Context, w *provider.AbandonedWork) {
 	if w.HandOver {
 		c.exec(ctx, handOverWork, w.Part, w.Row, w.Execution, w.Event, w.Token, handedOver, w.State)
 		return
 	}
 	var class provider.ClassID
+	var home provider.WorkerID
 	if c.first(ctx, freeWork, args{w.Part, w.Row, w.Execution, w.Event, w.Token, max(w.Delay, 0), w.UndoAttempt, w.State},
-		&class) && w.Delay <= 0 {
+		&class, &home) && w.Delay <= 0 && home == 0 {
 		c.news.ready = append(c.news.ready, class)
 	}
 }

@@ -18,7 +18,7 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	seen := make(map[provider.Ref]bool, n)
 	for k := range req.Items {
 		item := &req.Items[k]
-		if err := item.Commit.Check(); err != nil {
+		if err := item.Commit.Check(req.Worker); err != nil {
 			return nil, sqlstate.GiveUp(op, "%v", err)
 		}
 		if seen[item.Ref] {
@@ -33,6 +33,9 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 	if req.Worker == 0 && req.ClaimWork > 0 {
 		return nil, sqlstate.GiveUp(op, "a claim needs a worker")
 	}
+	if err := provider.CheckRanks(req.WorkClasses, req.WorkRanks); err != nil {
+		return nil, sqlstate.GiveUp(op, "%v", err)
+	}
 	err := p.write(ctx, op, n, func(c *call) {
 		b := newCommits(c, req.Worker, req.Serves, reply)
 		for _, k := range numbered(n, func(x, y int) int { return inLockOrder(req.Items[x].Ref, req.Items[y].Ref) }) {
@@ -41,7 +44,8 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 		b.finish(ctx)
 		if req.ClaimWork > 0 {
 			// A call that applies something now has not run before: nothing is claimed under its request yet.
-			reply.Work = c.claimWork(ctx, req.Worker, req.ClaimRequest, req.WorkClasses, req.ClaimWork, len(b.applied) > 0)
+			w := wanted{req.Worker, req.ClaimRequest, req.WorkClasses, req.WorkRanks, req.Routed}
+			reply.Work = c.claimWork(ctx, w, req.ClaimWork, len(b.applied) > 0)
 			b.holdClaimed(ctx, reply.Work)
 		}
 	})

@@ -132,18 +132,21 @@ func (b *commits) schedule(ctx context.Context, t *turn) {
 	for n := range c.Work {
 		w := &c.Work[n]
 		var owner, token, claim any
+		home := b.home(ctx, w.Worker)
 		attempt := 0
 		if w.Lease {
 			owner, token, attempt = b.worker, c.Request, 1
 			if i.owner == 0 {
 				claim = c.Request // see claimLeftBehind
 			}
-		} else {
+		} else if home == 0 {
 			b.news.ready = append(b.news.ready, w.Class)
+		} else if home != b.worker {
+			b.news.homes = append(b.news.homes, home)
 		}
-		b.exec(ctx, `insert into @work (part, iid, execution, event, class, due, owner, token, claim, attempt, input)
-			values ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8, $9, $10)`,
-			i.Part, i.Row, t.execution, w.Event, w.Class, owner, token, claim, attempt, w.Input)
+		b.exec(ctx, `insert into @work (part, iid, execution, event, class, due, owner, token, claim, attempt, input, home)
+			values ($1, $2, $3, $4, $5, clock_timestamp(), $6, $7, $8, $9, $10, $11)`,
+			i.Part, i.Row, t.execution, w.Event, w.Class, owner, token, claim, attempt, w.Input, orNull(home))
 	}
 	for _, timer := range c.Timers {
 		b.exec(ctx, `insert into @timer (part, iid, execution, event, fire_at, due, unless_started)
@@ -158,6 +161,14 @@ func (b *commits) schedule(ctx context.Context, t *turn) {
 		b.exec(ctx, `delete from @timer where part = $1 and iid = $2 and execution = $3 and event = any($4)`,
 			i.Part, i.Row, t.execution, c.CancelTimers)
 	}
+}
+
+// home returns the only worker that may claim a work item: none if it is not alive, or not any more.
+func (c *call) home(ctx context.Context, worker provider.WorkerID) (home provider.WorkerID) {
+	if worker != 0 {
+		c.first(ctx, `select worker from @presence where worker = $1`, args{worker}, &home)
+	}
+	return home
 }
 
 // sendMessages delivers the messages of all turns, in the order of the items.

@@ -17,6 +17,9 @@ func (p *Provider) FetchOrchestrationItems(ctx context.Context, req *provider.Fe
 	if req.Worker == 0 || req.Request == 0 {
 		return nil, sqlstate.GiveUp(op, "a fetch needs a worker and a request id")
 	}
+	if err := provider.CheckRanks(req.Classes, req.Ranks); err != nil {
+		return nil, sqlstate.GiveUp(op, "%v", err)
+	}
 	if req.Max <= 0 {
 		return nil, nil
 	}
@@ -94,15 +97,15 @@ type hintKey struct {
 const lockHinted = `select ` + instanceColumns + `, h.class, h.due, h.ord
 	from @hint h join @instance i on i.part = h.part and i.iid = h.iid
 	where h.part >= 0 and h.class = any($2) and h.due <= statement_timestamp() and coalesce(i.owner, $1) = $1
-	order by h.due, h.ord limit $3 for update of i skip locked`
+	order by ($4::smallint[])[array_position($2::int[], h.class)], h.due, h.ord limit $3 for update of i skip locked`
 
-// look goes through the hints, the oldest first, until enough was found or none is left.
+// look goes through the hints, by rank and then the oldest first, until enough was found or none is left.
 func (f *fetch) look(ctx context.Context) {
 	for f.err == nil && len(f.items) < f.req.Max {
 		limit := f.req.Max - len(f.items)
 		seen := 0
 		var candidates []*candidate
-		f.each(ctx, lockHinted, args{f.req.Worker, numbers(f.req.Classes), limit}, func(rows pgx.Rows) error {
+		f.each(ctx, lockHinted, args{f.req.Worker, numbers(f.req.Classes), limit, f.req.Ranks}, func(rows pgx.Rows) error {
 			i, h := new(instance), hintKey{}
 			err := rows.Scan(append(i.fields(&f.now), &h.class, &h.due, &h.ord)...)
 			seen++

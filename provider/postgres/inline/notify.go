@@ -15,6 +15,7 @@ import (
 type news struct {
 	ready  []provider.ClassID  // classes of which something became claimable, once per item
 	owners []provider.WorkerID // other workers whose held instances got a message
+	homes  []provider.WorkerID // other workers for whom alone there is work
 	done   []string            // watched instances that have ended
 	status []string            // watched instances that have a new custom status
 }
@@ -34,7 +35,11 @@ func (c *call) notify(ctx context.Context) {
 	}
 	slices.Sort(c.news.owners)
 	for _, owner := range slices.Compact(c.news.owners) {
-		records = append(records, c.tellOwner(ctx, owner)...)
+		records = append(records, c.tellWorker(ctx, owner, `p.turns_mark`)...)
+	}
+	slices.Sort(c.news.homes)
+	for _, home := range slices.Compact(c.news.homes) {
+		records = append(records, c.tellWorker(ctx, home, `p.work_mark`)...)
 	}
 	for _, id := range c.news.done {
 		records = append(records, "e"+id)
@@ -93,15 +98,15 @@ func (c *call) wakeSleepers(ctx context.Context) (records []string) {
 	return records
 }
 
-// tellOwner returns the record for a worker whose held instance got a message. One that has never slept has no mark that
-// could be rung: it is told each time.
-func (c *call) tellOwner(ctx context.Context, owner provider.WorkerID) []string {
+// tellWorker returns the record for a worker whose held instance got a message, or for whom alone there is work; the column is
+// that of the mark. A worker that has never slept has no mark that could be rung: it is told each time.
+func (c *call) tellWorker(ctx context.Context, worker provider.WorkerID, column string) []string {
 	var mark int64
-	if !c.first(ctx, `select coalesce(p.turns_mark, 0) from @presence p
-		where p.worker = $1 and not exists (select from @rung where mark = p.turns_mark)`, args{owner}, &mark) {
+	if !c.first(ctx, `select coalesce(`+column+`, 0) from @presence p
+		where p.worker = $1 and not exists (select from @rung where mark = `+column+`)`, args{worker}, &mark) {
 		return nil
 	}
-	return []string{c.ring(ctx, "h", owner, mark)}
+	return []string{c.ring(ctx, "h", worker, mark)}
 }
 
 // ring notes that a mark is used up, and returns the record for its worker.

@@ -23,9 +23,20 @@ func (p *Provider) RegisterClasses(ctx context.Context, classes []provider.Class
 	}
 	ids := make([]provider.ClassID, n)
 	err := p.write(ctx, "register_classes", n, func(c *call) {
-		// In one order, so that two calls creating the same classes do not deadlock.
-		for _, k := range numbered(n, func(x, y int) int { return compareClasses(classes[x], classes[y]) }) {
-			ids[k] = c.register(ctx, classes[k])
+		locked := false
+		for k, class := range classes {
+			if ids[k] = c.classID(ctx, class); ids[k] != 0 {
+				continue
+			}
+			if !locked { // ids become visible in order: one call at a time makes new ones
+				c.exec(ctx, `select from @meta for update`)
+				locked = true
+				ids[k] = c.classID(ctx, class)
+			}
+			if ids[k] == 0 {
+				c.first(ctx, `insert into @class (kind, name, version, tag, priority) values ($1, $2, $3, $4, $5) returning id`,
+					args{class.Kind, class.Name, class.Version, class.Tag, class.Priority}, &ids[k])
+			}
 		}
 	})
 	if err != nil {
@@ -34,22 +45,30 @@ func (p *Provider) RegisterClasses(ctx context.Context, classes []provider.Class
 	return ids, nil
 }
 
-func compareClasses(a, b provider.Class) int {
-	return slices.Compare([]string{strconv.Itoa(int(a.Kind)), a.Name, a.Version, a.Tag}, []string{strconv.Itoa(int(b.Kind)), b.Name, b.Version, b.Tag})
-}
-
-func (c *call) register(ctx context.Context, class provider.Class) (id provider.ClassID) {
-	a := args{class.Kind, class.Name, class.Version, class.Tag}
-	const find = `select id from @class where kind = $1 and name = $2 and version = $3 and tag = $4`
-	if !c.first(ctx, find, a, &id) &&
-		!c.first(ctx, `insert into @class (kind, name, version, tag) values ($1, $2, $3, $4) on conflict do nothing returning id`, a, &id) {
-		c.first(ctx, find, a, &id) // somebody else has just created it
-	}
+// classID returns the number of a class, zero if it has none yet.
+func (c *call) classID(ctx context.Context, class provider.Class) (id provider.ClassID) {
+	c.first(ctx, `select id from @class where kind = $1 and name = $2 and version = $3 and tag = $4 and priority = $5`,
+		args{class.Kind, class.Name, class.Version, class.Tag, class.Priority}, &id)
 	return id
 }
 
+// knownClasses returns the classes with this number or a higher one, none if it is zero.
+func (c *call) knownClasses(ctx context.Context, from provider.ClassID) (known []provider.KnownClass) {
+	if from == 0 {
+		return nil
+	}
+	c.each(ctx, `select id, kind, name, version, tag, priority from @class where id >= $1 order by id limit $2`,
+		args{from, provider.MaxClasses}, func(rows pgx.Rows) error {
+			var k provider.KnownClass
+			err := rows.Scan(&k.ID, &k.Kind, &k.Name, &k.Version, &k.Tag, &k.Priority)
+			known = append(known, k)
+			return err
+		})
+	return known
+}
+
 const (
-	stateColumns = `i.part, i.iid, i.instance_id, c.name, c.version, i.status, i.execution, i.execution_id, i.next_seq,
+	stateColumns = `i.part, i.iid, i.instance_id, c.name, c.version, c.priority, i.status, i.execution, i.execution_id, i.next_seq,
 		coalesce(i.parent_id, ''), i.created_at, i.ended_at, i.parked, coalesce(i.owner, 0),
 		i.custom_status, i.status_version`
 	selectState = `select ` + stateColumns + `, coalesce(h.seq, 0), coalesce(h.count, 0), h.events
@@ -66,7 +85,7 @@ func scanState(scan func(...any) error, more func(*provider.InstanceState) []any
 	var ended *time.Time
 	var execution [16]byte
 	var status int16
-	dest := []any{&st.Part, &st.Row, &st.InstanceID, &st.Name, &st.Version, &status, &st.Execution, &execution, &st.NextSeq,
+	dest := []any{&st.Part, &st.Row, &st.InstanceID, &st.Name, &st.Version, &st.Priority, &status, &st.Execution, &execution, &st.NextSeq,
 		&st.ParentID, &st.CreatedAt, &ended, &st.Parked, &st.Worker, &st.CustomStatus, &st.StatusVersion}
 	if err := scan(append(dest, more(st)...)...); err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 		c.fireTimers(ctx, req.Worker)
 		c.sweep(ctx, req.Classes)
 		c.lookAround(ctx, req, reply)
+		reply.Classes = c.knownClasses(ctx, req.ClassesFrom)
 		for _, id := range req.Watch {
 			if st := c.state(ctx, id); st != nil && st.Status.Terminal() {
 				reply.Done = append(reply.Done, *st)
@@ -83,8 +84,9 @@ func (c *call) lookAround(ctx context.Context, req *provider.PulseRequest, reply
 	c.first(ctx, `select exists (select from @hint h join @instance i on i.part = h.part and i.iid = h.iid
 			where h.part >= 0 and h.class = any($2) and h.due <= statement_timestamp() and coalesce(i.owner, $1) = $1
 				and i.status = 0 and i.parked is null),
-		exists (select from @work w where w.part >= 0 and w.class = any($3) and w.owner is null and w.due <= statement_timestamp())`,
-		args{req.Worker, numbers(req.Classes), numbers(req.WorkClasses)}, &reply.OrchestrationsReady, &reply.WorkReady)
+		exists (select from @work w where w.part >= 0 and w.owner is null and w.due <= statement_timestamp()
+			and (w.home is null and w.class = any($3) or $4 and w.home = $1))`,
+		args{req.Worker, numbers(req.Classes), numbers(req.WorkClasses), req.Routed}, &reply.OrchestrationsReady, &reply.WorkReady)
 	if req.Sleep && req.Worker != 0 && !reply.OrchestrationsReady && !reply.WorkReady {
 		c.fallAsleep(ctx, req.Worker, orEmpty(req.Classes), orEmpty(req.WorkClasses))
 	}
@@ -200,7 +202,8 @@ func (c *call) releaseDead(ctx context.Context) {
 		c.releaseWork(ctx, d.id)
 		c.releaseInstances(ctx, d.id)
 		var left bool
-		c.first(ctx, `select exists (select from @instance i where i.owner = $1) or exists (select from @work w where w.owner = $1)`,
+		c.first(ctx, `select exists (select from @instance i where i.owner = $1)
+				or exists (select from @work w where w.owner = $1 or w.owner is null and w.home = $1)`,
 			args{d.id}, &left)
 		switch {
 		case left:
@@ -212,10 +215,12 @@ func (c *call) releaseDead(ctx context.Context) {
 	}
 }
 
-// releaseWork puts the work items of a worker back into the queue, but for those that are locked.
+// releaseWork puts the work items that a worker has leased, or that it alone might have claimed, into the queues of their
+// classes, but for those that are locked.
 func (c *call) releaseWork(ctx context.Context, worker provider.WorkerID) {
-	for _, w := range c.work(ctx, selectWork+`w.owner = $1 order by w.part, w.iid, w.execution, w.event for update of w skip locked`, worker) {
-		c.exec(ctx, `update @work set owner = null, token = null, claim = null, due = clock_timestamp()
+	for _, w := range c.work(ctx, selectWork+`(w.owner = $1 or w.owner is null and w.home = $1)
+			order by w.part, w.iid, w.execution, w.event for update of w skip locked`, worker) {
+		c.exec(ctx, `update @work set owner = null, token = null, claim = null, home = null, due = clock_timestamp()
 			where part = $1 and iid = $2 and execution = $3 and event = $4`, w.Part, w.Row, w.Execution, w.Event)
 		c.news.ready = append(c.news.ready, w.Class)
 	}

@@ -26,7 +26,7 @@ func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartR
 		case provider.CheckValues(item.Values) != nil:
 			return nil, sqlstate.GiveUp(op, "%v", provider.CheckValues(item.Values))
 		case item.First != nil:
-			if err := item.First.Check(); err != nil {
+			if err := item.First.Check(req.Worker); err != nil {
 				return nil, sqlstate.GiveUp(op, "%v", err)
 			}
 		}

@@ -13,10 +13,11 @@ import (
 func (w *twins) step() {
 	w.Helper()
 	calls := []func(){w.start, w.start, w.ack, w.ack, w.ack, w.ack, w.enqueue, w.fetch, w.fetch, w.fetchWork, w.fetchWork, w.ackWork,
-		w.abandon, w.pulse, w.pulse, w.control, w.terminate}
+		w.abandon, w.pulse, w.pulse, w.control, w.terminate, w.peek, w.peek, w.register, w.schedule, w.schedule,
+		w.schedule}
 	pick(w, calls)()
-	if w.chance(25) {
-		w.retire()
+	if w.chance(12) {
+		w.bury()
 	}
 	w.compare()
 }
@@ -81,15 +82,15 @@ func (w *twins) values() (vs []provider.Value) {
 	return vs
 }
 
-// turn is a random commit of an instance at an event.
-func (w *twins) turn(name string, execution, seq int32) provider.Commit {
+// turn is a random commit of an instance at an event, by a worker.
+func (w *twins) turn(name string, by provider.WorkerID, execution, seq int32) provider.Commit {
 	c := provider.Commit{Request: w.token(), EventCount: 1 + w.Int32N(3), Keep: !w.chance(4)}
 	c.Events = w.events(c.EventCount)
 	event := func() int32 { return seq + w.Int32N(c.EventCount) }
 	for n := range c.EventCount {
 		switch w.IntN(6) {
 		case 0, 1:
-			c.Work = append(c.Work, provider.NewWork{Event: seq + n, Class: pick(w, w.jobs), Input: w.document("input"), Lease: w.chance(2)})
+			c.Work = append(c.Work, w.newWork(seq+n, by, w.chance(2)))
 		case 2:
 			c.Work = append(c.Work, provider.NewWork{Event: seq + n, Class: pick(w, w.jobs)})
 			c.Timers = append(c.Timers, provider.NewTimer{Event: seq + n, FireAt: w.when(), UnlessStarted: true})
@@ -179,7 +180,7 @@ func (w *twins) start() {
 			item.Parent = &provider.Parent{InstanceID: pick(w, w.names), Execution: 1, Event: 1}
 		}
 		if w.chance(2) {
-			first := w.turn(name, 1, 0)
+			first := w.turn(name, req.Worker, 1, 0)
 			for n := range first.Messages { // as in an ack
 				first.Messages[n].Take = first.Messages[n].Take && !slices.Contains(names, first.Messages[n].Target)
 			}
@@ -224,17 +225,17 @@ func (w *twins) committed(k *knownInstance, name string, c *provider.Commit, seq
 func (w *twins) ack() {
 	w.Helper()
 	worker := pick(w, w.workers)
-	serves := w.flows[w.IntN(3):]
+	serves := w.flows[w.IntN(4):]
 	var reqs [2]*provider.AckRequest
-	request := w.token()
+	request, ranks, routed := w.token(), w.ranks(len(w.jobs)), w.chance(2)
 	for n := range reqs {
-		reqs[n] = &provider.AckRequest{Worker: worker, Serves: serves, WorkClasses: w.jobs, ClaimRequest: request}
+		reqs[n] = &provider.AckRequest{Worker: worker, Serves: serves, WorkClasses: w.jobs, WorkRanks: ranks, Routed: routed, ClaimRequest: request}
 	}
 	claim := w.chance(4)
 	names := w.some(3)
 	for _, name := range names {
 		k := w.known(name)
-		c := w.turn(name, k.execution, k.seq)
+		c := w.turn(name, worker, k.execution, k.seq)
 		if claim { // whether that brings what the same call queues is left open
 			c.Work = slices.DeleteFunc(c.Work, func(n provider.NewWork) bool { return !n.Lease })
 			reqs[0].ClaimWork, reqs[1].ClaimWork = 100, 100
@@ -296,6 +297,7 @@ func (w *twins) fetch() {
 	w.Helper()
 	req := &provider.FetchRequest{Worker: pick(w, w.workers), Request: w.token(), Classes: w.flows[w.IntN(2):], Max: 100,
 		Timers: w.chance(2), Sleep: w.chance(4)}
+	req.Ranks = w.ranks(len(req.Classes))
 	granted := func(items []provider.OrchestrationItem) []provider.OrchestrationItem {
 		// Whether what is held comes with old messages is left open.
 		return slices.DeleteFunc(slices.Clone(items), func(i provider.OrchestrationItem) bool { return i.Held })
@@ -310,8 +312,9 @@ func (w *twins) fetch() {
 
 func (w *twins) fetchWork() {
 	w.Helper()
-	req := &provider.FetchWorkRequest{Worker: pick(w, w.workers), Request: w.token(), Classes: w.jobs[w.IntN(2):], Max: 100,
-		Serves: w.flows[w.IntN(3):], Sleep: w.chance(4)}
+	req := &provider.FetchWorkRequest{Worker: pick(w, w.workers), Request: w.token(), Classes: w.jobs[w.IntN(3):], Max: 100,
+		Serves: w.flows[w.IntN(4):], Routed: w.chance(2), Sleep: w.chance(4)}
+	req.Ranks = w.ranks(len(req.Classes))
 	for range 1 + w.IntN(2) {
 		replies := same(w, fmt.Sprintf("fetch work %+v", req), func(_ int, p provider.Provider) (*provider.FetchWorkReply, error) {
 			return p.FetchWorkItems(w.ctx, req)
@@ -411,8 +414,10 @@ func (w *twins) pulse() {
 		serves = pick(w, [][]provider.ClassID{{}, w.flows, w.jobs[:1], append(slices.Clone(w.jobs), w.flows[0])})
 	}
 	var reqs [2]*provider.PulseRequest
+	classes, routed, from := w.jobs[w.IntN(len(w.jobs)+1):], w.chance(2), provider.ClassID(w.IntN(10))
 	for n := range reqs {
-		reqs[n] = &provider.PulseRequest{Worker: worker, TTL: time.Hour, WorkClasses: w.jobs, Watch: w.names, Serves: serves}
+		reqs[n] = &provider.PulseRequest{Worker: worker, TTL: time.Hour, WorkClasses: classes, Routed: routed, Watch: w.names, Serves: serves,
+			ClassesFrom: from}
 	}
 	for _, k := range w.someWork(8) {
 		held := provider.HeldWork{Token: k.token}
@@ -435,7 +440,7 @@ func (w *twins) pulse() {
 			gone = append(gone, fmt.Sprint(at))
 		}
 		slices.Sort(gone)
-		return []any{r.Lost, len(r.Stale), r.WorkReady, r.NextTimer.IsZero(), strings.Join(gone, " "), statesOf(r.Done)}
+		return []any{r.Lost, len(r.Stale), r.WorkReady, r.NextTimer.IsZero(), strings.Join(gone, " "), statesOf(r.Done), r.Classes}
 	})
 }
 
@@ -466,14 +471,113 @@ func (w *twins) terminate() {
 	}, func(s []provider.ItemStatus) any { return fmt.Sprint(s) })
 }
 
-// retire ends a worker, and another takes its place.
-func (w *twins) retire() {
+// newWork is a work item that is scheduled by a worker, now and then for one worker alone.
+func (w *twins) newWork(event int32, by provider.WorkerID, lease bool) provider.NewWork {
+	work := provider.NewWork{Event: event, Class: pick(w, w.jobs), Input: w.document("input"), Lease: lease}
+	switch {
+	case !w.chance(2):
+	case lease:
+		work.Worker = by
+	default:
+		work.Worker = pick(w, slices.Concat(w.workers, w.workers, w.workers, w.gone, []provider.WorkerID{1}))
+	}
+	return work
+}
+
+// schedule has a worker queue work for an instance that it holds, if there is one.
+func (w *twins) schedule() {
+	w.Helper()
+	names := slices.DeleteFunc(w.some(len(w.names)), func(name string) bool { return w.instances[name].token == 0 })
+	if len(names) == 0 {
+		return
+	}
+	k := w.instances[names[0]]
+	c := provider.Commit{Request: w.token(), EventCount: 5, Events: w.events(5), Keep: true}
+	for event := range c.EventCount {
+		c.Work = append(c.Work, w.newWork(k.seq+event, k.worker, false))
+	}
+	replies := same(w, fmt.Sprintf("schedule %s %+v", names[0], c), func(n int, p provider.Provider) (*provider.AckReply, error) {
+		return p.AckOrchestrationItems(w.ctx, &provider.AckRequest{Worker: k.worker, Items: []provider.AckItem{
+			{Ref: k.ref[n], Execution: k.execution, Seq: k.seq, Token: k.token, Commit: c}}})
+	}, func(r *provider.AckReply) any { return repliesOf(r) })
+	if a, b := replies[0].Results[0], replies[1].Results[0]; a.Status == provider.Applied {
+		w.committed(k, names[0], &c, k.seq, k.worker, a, b)
+	} else {
+		k.token = 0 // it is held by another, or has ended
+	}
+}
+
+// ranks are ranks for n classes, or none.
+func (w *twins) ranks(n int) []int16 {
+	if w.chance(2) {
+		return nil
+	}
+	ranks := make([]int16, n)
+	for k := range ranks {
+		ranks[k] = int16(w.IntN(3) - 1)
+	}
+	return ranks
+}
+
+// peek fetches a little work by rank and gives it back. Which items of one rank come first is left open, but not how many of
+// each there are.
+func (w *twins) peek() {
+	w.Helper()
+	req := &provider.FetchWorkRequest{Worker: pick(w, w.workers), Request: w.token(), Classes: w.jobs, Max: 1 + w.IntN(4)}
+	if req.Ranks = w.ranks(len(w.jobs)); req.Ranks == nil {
+		return
+	}
+	replies := same(w, fmt.Sprintf("peek %+v", req), func(_ int, p provider.Provider) (*provider.FetchWorkReply, error) {
+		return p.FetchWorkItems(w.ctx, req)
+	}, func(r *provider.FetchWorkReply) any {
+		var ranks []int16
+		for _, item := range r.Work {
+			ranks = append(ranks, req.Ranks[slices.Index(req.Classes, item.Class)])
+		}
+		return ranks
+	})
+	same(w, "give back", func(n int, p provider.Provider) (any, error) {
+		var back provider.AbandonRequest
+		for _, item := range replies[n].Work {
+			back.Work = append(back.Work, provider.AbandonedWork{WorkKey: item.WorkKey, Token: item.Token, UndoAttempt: true})
+		}
+		return nil, p.AbandonItems(w.ctx, &back)
+	}, func(any) any { return nil })
+}
+
+// register asks for the numbers of classes, of which one may be new.
+func (w *twins) register() {
+	w.Helper()
+	classes := []provider.Class{{Kind: provider.ClassActivity, Name: "C", Priority: 2},
+		{Kind: provider.ClassKind(1 + w.IntN(2)), Name: "E", Tag: pick(w, []string{"", "t", `"\`}), Priority: int8(w.IntN(5) - 2)}}
+	same(w, fmt.Sprint("register ", classes), func(_ int, p provider.Provider) ([]provider.ClassID, error) {
+		return p.RegisterClasses(w.ctx, classes)
+	}, func(ids []provider.ClassID) any { return ids })
+}
+
+// bury ends a worker, which retires or is found dead, and another takes its place.
+func (w *twins) bury() {
 	w.Helper()
 	n := w.IntN(len(w.workers))
 	worker := w.workers[n]
-	same(w, fmt.Sprint("retire ", worker), func(_ int, p provider.Provider) (any, error) {
-		return nil, p.RetireWorker(w.ctx, worker)
-	}, func(any) any { return nil })
-	w.workers = slices.Delete(w.workers, n, n+1)
+	if w.chance(2) {
+		same(w, fmt.Sprint("retire ", worker), func(_ int, p provider.Provider) (any, error) {
+			return nil, p.RetireWorker(w.ctx, worker)
+		}, func(any) any { return nil })
+	} else {
+		same(w, fmt.Sprint("reap ", worker), func(_ int, p provider.Provider) (any, error) {
+			known, err := p.Pulse(w.ctx, &provider.PulseRequest{TTL: time.Nanosecond})
+			if err != nil {
+				return nil, err
+			}
+			reap := slices.DeleteFunc(known.Stale, func(b provider.Beat) bool { return b.Worker != worker })
+			if len(reap) != 1 {
+				return nil, fmt.Errorf("the worker is stale %d times", len(reap))
+			}
+			_, err = p.Pulse(w.ctx, &provider.PulseRequest{TTL: time.Hour, Reap: reap})
+			return nil, err
+		}, func(any) any { return nil })
+	}
+	w.workers, w.gone = slices.Delete(w.workers, n, n+1), append(w.gone, worker)
 	w.join()
 }

@@ -38,6 +38,7 @@ type twins struct {
 	providers   [2]provider.Provider
 	flows, jobs []provider.ClassID
 	workers     []provider.WorkerID
+	gone        []provider.WorkerID
 	names       []string
 	instances   map[string]*knownInstance
 	work        []knownWork
@@ -85,10 +86,12 @@ func openTwins(t *testing.T, seed uint64) *twins {
 	ids := same(w, "register classes", func(_ int, p provider.Provider) ([]provider.ClassID, error) {
 		return p.RegisterClasses(w.ctx, []provider.Class{
 			{Kind: provider.ClassOrchestration, Name: "A"}, {Kind: provider.ClassOrchestration, Name: "B"},
+			{Kind: provider.ClassOrchestration, Name: "A", Priority: 1},
 			{Kind: provider.ClassActivity, Name: "C"}, {Kind: provider.ClassActivity, Name: "D"},
+			{Kind: provider.ClassActivity, Name: "D", Priority: -2}, {Kind: provider.ClassActivity, Name: "C", Priority: 2},
 		})
 	}, func(ids []provider.ClassID) any { return ids })[0]
-	w.flows, w.jobs = ids[:2], ids[2:]
+	w.flows, w.jobs = ids[:3], ids[3:]
 	for range 2 {
 		w.join()
 	}
@@ -270,8 +273,8 @@ func workOf(items []provider.WorkItem) any {
 func statesOf(states []provider.InstanceState) any {
 	var all []string
 	for _, s := range states {
-		all = append(all, fmt.Sprintf("%s %s.%s %s %d %s %d of %q ended %t parked %s worker %d %s status %s.%d workers %d unserved %v", s.InstanceID, s.Name,
-			s.Version, s.Status, s.Execution, s.ExecutionID, s.NextSeq, s.ParentID, !s.EndedAt.IsZero(), s.Parked, s.Worker, turnsOf([]provider.Turn{s.LastTurn}),
+		all = append(all, fmt.Sprintf("%s %s.%s%+d %s %d %s %d of %q ended %t parked %s worker %d %s status %s.%d workers %d unserved %v", s.InstanceID, s.Name,
+			s.Version, s.Priority, s.Status, s.Execution, s.ExecutionID, s.NextSeq, s.ParentID, !s.EndedAt.IsZero(), s.Parked, s.Worker, turnsOf([]provider.Turn{s.LastTurn}),
 			s.CustomStatus, s.StatusVersion, s.Workers, s.Unserved))
 	}
 	slices.Sort(all)

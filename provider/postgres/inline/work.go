@@ -16,21 +16,25 @@ func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRe
 	if req.Worker == 0 || req.Request == 0 {
 		return nil, sqlstate.GiveUp(op, "a fetch needs a worker and a request id")
 	}
+	if err := provider.CheckRanks(req.Classes, req.Ranks); err != nil {
+		return nil, sqlstate.GiveUp(op, "%v", err)
+	}
 	reply := new(provider.FetchWorkReply)
 	if req.Max <= 0 {
 		return reply, nil
 	}
 	err := p.write(ctx, op, req.Max, func(c *call) {
 		c.exec(ctx, awaitFirstTry, req.Request)
-		if reply.Work = c.workUnder(ctx, req.Worker, req.Request); len(reply.Work) > 0 {
+		w := wanted{req.Worker, req.Request, req.Classes, req.Ranks, req.Routed}
+		if reply.Work = c.workUnder(ctx, w); len(reply.Work) > 0 {
 			reply.Granted = c.grantedWithWork(ctx, req, reply.Work, false)
 			return
 		}
-		reply.Work = c.lockQueued(ctx, req.Worker, req.Request, req.Classes, req.Max)
+		reply.Work = c.lockQueued(ctx, w, req.Max)
 		if req.Sleep && len(reply.Work) < req.Max {
 			// Whoever queued something during the look could not see the mark that is set now: look once more.
 			if c.fallAsleep(ctx, req.Worker, nil, orEmpty(req.Classes)) {
-				more := c.lockQueued(ctx, req.Worker, req.Request, req.Classes, req.Max-len(reply.Work))
+				more := c.lockQueued(ctx, w, req.Max-len(reply.Work))
 				reply.Work = append(reply.Work, more...)
 			}
 		}
@@ -95,10 +99,21 @@ func (c *call) latest(ctx context.Context, i *instance, worker provider.WorkerID
 const (
 	selectWork = `select w.part, w.iid, w.execution, w.event, w.class, coalesce(w.token, 0), w.attempt, w.input, w.state, i.instance_id
 		from @work w join @instance i on i.part = w.part and i.iid = w.iid where `
-	selectWorkUnder = selectWork + `w.claim = $2 and w.owner = $1 order by w.due, w.event`
-	lockQueuedWork  = selectWork + `w.part >= 0 and w.class = any($1) and coalesce(w.owner, 0) = 0 and w.due <= statement_timestamp()
-		order by w.due, w.event limit $2 for update of w skip locked`
+	inClaimOrder = ` order by w.home is null, case when w.home is null then ($2::smallint[])[array_position($1::int[], w.class)] end,
+		w.due, w.event `
+	selectWorkUnder = selectWork + `w.claim = $4 and w.owner = $3` + inClaimOrder
+	lockQueuedWork  = selectWork + `w.part >= 0 and coalesce(w.owner, 0) = 0 and w.due <= statement_timestamp()
+			and (w.home is null and w.class = any($1) or $4 and w.home = $3)` + inClaimOrder + `limit $5 for update of w skip locked`
 )
+
+// wanted is what a call claims of the queues, and under which id: see provider.FetchWorkRequest.
+type wanted struct {
+	worker  provider.WorkerID
+	claim   provider.Token
+	classes []provider.ClassID
+	ranks   []int16
+	routed  bool
+}
 
 func (c *call) work(ctx context.Context, sql string, a ...any) []provider.WorkItem {
 	var items []provider.WorkItem
@@ -112,34 +127,32 @@ func (c *call) work(ctx context.Context, sql string, a ...any) []provider.WorkIt
 }
 
 // workUnder returns the work items held under a claim.
-func (c *call) workUnder(ctx context.Context, worker provider.WorkerID, claim provider.Token) []provider.WorkItem {
-	return c.work(ctx, selectWorkUnder, worker, claim)
+func (c *call) workUnder(ctx context.Context, w wanted) []provider.WorkItem {
+	return c.work(ctx, selectWorkUnder, numbers(w.classes), w.ranks, w.worker, w.claim)
 }
 
-// lockQueued leases up to limit queued work items, the oldest first.
-func (c *call) lockQueued(ctx context.Context, worker provider.WorkerID, claim provider.Token, classes []provider.ClassID,
-	limit int) []provider.WorkItem {
-	items := c.work(ctx, lockQueuedWork, numbers(classes), limit)
+// lockQueued leases up to limit queued work items: those of the worker alone, then by rank, then the oldest first.
+func (c *call) lockQueued(ctx context.Context, w wanted, limit int) []provider.WorkItem {
+	items := c.work(ctx, lockQueuedWork, numbers(w.classes), w.ranks, w.worker, w.routed, limit)
 	for n := range items {
-		w := &items[n]
-		w.Token = claim
-		w.Attempt++
+		item := &items[n]
+		item.Token = w.claim
+		item.Attempt++
 		c.exec(ctx, `update @work set owner = $5, token = $6, claim = $6, attempt = $7
 			where part = $1 and iid = $2 and execution = $3 and event = $4`,
-			w.Part, w.Row, w.Execution, w.Event, worker, claim, w.Attempt)
+			item.Part, item.Row, item.Execution, item.Event, w.worker, w.claim, item.Attempt)
 	}
 	return items
 }
 
 // claimWork leases queued work items with an ack. fresh says that the call cannot have done so before.
-func (c *call) claimWork(ctx context.Context, worker provider.WorkerID, claim provider.Token, classes []provider.ClassID,
-	limit int, fresh bool) []provider.WorkItem {
+func (c *call) claimWork(ctx context.Context, w wanted, limit int, fresh bool) []provider.WorkItem {
 	if !fresh {
-		if items := c.workUnder(ctx, worker, claim); len(items) > 0 {
+		if items := c.workUnder(ctx, w); len(items) > 0 {
 			return items
 		}
 	}
-	return c.lockQueued(ctx, worker, claim, classes, limit)
+	return c.lockQueued(ctx, w, limit)
 }
 
 // AckWorkItems implements provider.Provider.
@@ -153,6 +166,9 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 	if req.Worker == 0 && req.ClaimWork > 0 {
 		return nil, sqlstate.GiveUp(op, "a claim needs a worker")
 	}
+	if err := provider.CheckRanks(req.WorkClasses, req.WorkRanks); err != nil {
+		return nil, sqlstate.GiveUp(op, "%v", err)
+	}
 	for k := range req.Items {
 		reply.Results[k] = provider.AckResult{Status: provider.Gone, Ref: req.Items[k].Ref}
 	}
@@ -163,7 +179,8 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 		}
 		r.deliver(ctx)
 		if req.ClaimWork > 0 {
-			reply.Work = c.claimWork(ctx, req.Worker, req.ClaimRequest, req.WorkClasses, req.ClaimWork, r.recorded)
+			w := wanted{req.Worker, req.ClaimRequest, req.WorkClasses, req.WorkRanks, req.Routed}
+			reply.Work = c.claimWork(ctx, w, req.ClaimWork, r.recorded)
 		}
 		reply.Now = c.clock(ctx)
 	})

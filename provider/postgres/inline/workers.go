@@ -29,12 +29,12 @@ const liveServers = `with live as (select distinct w.id, s.class
 func (c *call) lookUpWorkers(ctx context.Context, st *provider.InstanceState) {
 	c.first(ctx, liveServers+`select count(*) from live l join @instance i on i.class = l.class where i.part = $1 and i.iid = $2`,
 		args{st.Part, st.Row}, &st.Workers)
-	c.each(ctx, liveServers+`select distinct c.name, c.version, c.tag from @work w join @class c on c.id = w.class
+	c.each(ctx, liveServers+`select distinct c.name, c.version, c.tag, c.priority from @work w join @class c on c.id = w.class
 			where w.part = $1 and w.iid = $2 and w.owner is null and w.class not in (select class from live)
-			order by c.name, c.version, c.tag limit $3`,
+			order by c.name, c.version, c.tag, c.priority limit $3`,
 		args{st.Part, st.Row, provider.MaxUnserved}, func(rows pgx.Rows) error {
 			class := provider.Class{Kind: provider.ClassActivity}
-			err := rows.Scan(&class.Name, &class.Version, &class.Tag)
+			err := rows.Scan(&class.Name, &class.Version, &class.Tag, &class.Priority)
 			st.Unserved = append(st.Unserved, class)
 			return err
 		})

@@ -24,14 +24,16 @@ create table migration (
 create sequence arrival;
 create sequence instance_iid;
 
--- What a worker must have registered to run an item. Small and append-only; callers cache the ids.
+-- What a worker must have registered to run an item. Small and append-only; callers cache the ids. They become visible in
+-- order: register_classes_v1 inserts under the lock of meta.
 create table class (
   id int generated always as identity primary key,
   kind smallint not null,             -- 1 orchestration, 2 activity
   name text collate "C" not null,
   version text collate "C" not null,
   tag text collate "C" not null,
-  unique (kind, name, version, tag)
+  priority smallint not null default 0,
+  unique (kind, name, version, tag, priority)
 );
 
 -- One row per instance. It is free when owner is null; the fence of a turn is (token, execution, next_seq).
@@ -95,6 +97,7 @@ create table work (
   token bigint,
   claim bigint,                       -- request id of the claim, for items that came from the queue; the token of other
                                       -- leased items whose instance is not held with them
+  home bigint,                        -- the only worker that may claim it, while that lives; null: whoever serves its class
   execution int not null,
   event int not null,
   class int not null,
@@ -105,7 +108,9 @@ create table work (
   primary key (part, iid, execution, event)
 ) with (fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 20000,
         autovacuum_vacuum_cost_delay = 0);
-create index work_due on work (part, class, due) where owner is null;
+create index work_due on work (part, class, due) where owner is null and home is null;
+-- The queues of single workers. Everything else has no entry here.
+create index work_home on work (home, due) where owner is null and home is not null;
 -- For repeated claims, and for taking everything from a dead worker: what it leased otherwise belongs to instances it holds.
 create index work_held on work (owner, claim) where claim is not null;
 
@@ -226,8 +231,8 @@ select -1, -g, 'ballast ' || g, -g, g % 2, '00000000-0000-0000-0000-000000000000
   from generate_series(1, 2000) g;
 insert into history (part, iid, execution, seq, count, token, events)
 select -1, -g, 1, 0, 1, 0, '[]' from generate_series(1, 2000) g;
-insert into work (part, iid, execution, event, class, due, attempt)
-select -1, -g, 1, 1, -g, 'infinity', 0 from generate_series(1, 2000) g;
+insert into work (part, iid, execution, event, class, due, attempt, home)
+select -1, -g, 1, 1, -g, 'infinity', 0, case when g > 2000 then -g end from generate_series(1, 4000) g;
 insert into inbox (part, iid, ord, at, execution, kind, name)
 select -1, -g, -g, 'epoch', 1, 2, case when g % 2 = 0 then '' else 'ballast' end from generate_series(1, 4000) g;
 insert into hint (part, class, due, ord, iid)
@@ -245,15 +250,18 @@ analyze instance, history, work, inbox, hint, timer, value;
 --   kind 4  a turn: n1 first event, n2 count, num token, body events
 --   kind 5  a work item: n1 execution, n2 event, n3 class, n4 attempt, num token, at due, name instance id, id state, body input
 --   kind 6  the state of an instance: name instance id, body as states_v1 writes it. With flags 1 also n1 how many live workers
---           serve its class; id the classes of its queued work that none does, a JSON array of [name, version, tag], or null
+--           serve its class; id the classes of its queued work that none does, a JSON array of {name, version, tag, priority},
+--           or null
 --   kind 7  a stale worker: num beat, refs its id
 --   kind 8  the earliest timer: at
 --   kind 9  low water: flags 1 instances, 2 work, 3 timers; at the clock; num the transaction, name its snapshot; refs, for
---           each class, the due time of the first live row in microseconds since 1970, null if there is none
+--           each class (and the queue of the worker), the due time of the first live row in microseconds since 1970, null if
+--           there is none
 --   kind 10 others are just writing: look again in a moment
 --   kind 11 a work item that the caller holds no more: n1 execution, n2 event
 --   kind 12 a value of an instance: name key, body data, flags 2 if it is searchable; or only that there is the instance, with
 --           flags 1
+--   kind 13 a class: n1 id, n2 kind, n3 priority, name, id version, body tag
 create type reply as (
   kind smallint, flags smallint, part smallint, iid bigint, n1 int, n2 int, n3 int, n4 int, num bigint,
   at timestamptz, name text, id text, body json, statuses smallint[], refs bigint[]);
@@ -261,15 +269,18 @@ create type reply as (
 -- Where to begin looking for the classes that a process can run, and what it must know for that: see "Low water".
 create type low_water as (
   classes int[],
-  low timestamptz[],                  -- for each class; a single one for timers
+  low timestamptz[],                  -- for each class, and then for the queue of the worker; a single one for timers
   open xid8[],                        -- transactions that have been under way for more than a moment,
   open_low timestamptz[],             -- and from when on each may have queued something
+  ranks smallint[],                   -- of each class: the lower ones first. Null: all alike
+  routed boolean,                     -- look at the queue of the worker, too: that of work which it alone may claim
   renew boolean);                     -- return new ones
 
 -- The effects of a call's commits beside the turns themselves, as parallel arrays: *_item is the number of the item in
 -- the call, from 1.
 create type effects as (
-  w_item int[], w_event int[], w_class int[], w_lease boolean[], w_input json[],   -- new work
+  w_item int[], w_event int[], w_class int[], w_lease boolean[], w_input json[],   -- new work,
+  w_home bigint[],                                                                 -- and for whom alone; null: no item has it
   x_item int[], x_event int[],                                                     -- cancelled work
   t_item int[], t_event int[], t_fire_at timestamptz[], t_unless_started boolean[], -- new timers
   y_item int[], y_event int[],                                                     -- cancelled timers
@@ -287,4 +298,5 @@ create type effects as (
 create type delivery as (
   statuses smallint[], grant_part smallint[], grant_iid bigint[], grant_from int[],  -- see granted_v1
   ready int[],                        -- classes of which something became claimable, once per item
-  owners bigint[]);                   -- other workers whose held instances got a message
+  owners bigint[],                    -- other workers whose held instances got a message
+  homes bigint[]);                    -- other workers for whom alone there is work

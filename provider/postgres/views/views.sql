@@ -1,7 +1,7 @@
 -- For people. No -> or ->> on documents: they fail on a NUL escape anywhere inside. The type of an event is always its
 -- first member.
 create or replace view instances as
-select i.instance_id, c.name, c.version,
+select i.instance_id, c.name, c.version, c.priority,
        case i.status when 0 then case when i.parked is not null then 'parked' else 'running' end
                      when 1 then 'completed' when 2 then 'failed' when 4 then 'cancelled' when 5 then 'terminated' end status,
        i.execution, i.execution_id, i.next_seq events, i.owner worker, i.attempt, i.waits waits_for,
@@ -21,10 +21,10 @@ select i.instance_id, h.execution, h.seq + e.n::int - 1 as event,
 comment on view history_events is 'Every event of every execution. Select by instance_id; order by execution, event.';
 
 create or replace view work_queue as
-select i.instance_id, w.execution, w.event, c.name activity, c.tag, w.due,
+select i.instance_id, w.execution, w.event, c.name activity, c.tag, c.priority, w.due,
        case when w.owner is null then case when w.due <= clock_timestamp() then 'queued' else 'delayed' end
                             when w.owner = -1 then 'handed over' else 'running' end status,
-       nullif(w.owner, -1) worker, w.attempt, w.input, w.state
+       nullif(w.owner, -1) worker, w.home only_worker, w.attempt, w.input, w.state
   from work w
   join instance i on i.part = w.part and i.iid = w.iid
   join class c on c.id = w.class
@@ -42,9 +42,10 @@ create or replace view workers as
 select w.id worker, w.name, w.joined_at, p.beat_at, clock_timestamp() - p.beat_at age,
        p.turns_mark is not null and not exists (select from rung where mark = p.turns_mark) sleeping,
        (select count(*) from instance i where i.owner = w.id) instances_held,
-       array(select concat_ws(' ', c.name, nullif(c.version, ''), '#' || nullif(c.tag, ''))
-               from class c where c.id = any (w.serves) order by c.kind, c.name, c.version, c.tag) serves
+       array(select concat_ws(' ', c.name, nullif(c.version, ''), '#' || nullif(c.tag, ''),
+                              case when c.priority <> 0 then to_char(c.priority, 'FMSG999') end)
+               from class c where c.id = any (w.serves) order by c.kind, c.name, c.version, c.tag, c.priority desc) serves
   from worker w
   join presence p on p.worker = w.id
  where w.reaped_at is null;
-comment on view workers is 'Worker processes, the age of their last beat, and what they serve: name, version, #tag.';
+comment on view workers is 'Worker processes, the age of their last beat, and what they serve: name, version, #tag, priority.';

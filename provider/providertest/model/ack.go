@@ -56,8 +56,11 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	if err := s.checkRanks(op, req.WorkClasses, req.WorkRanks); err != nil {
+		return nil, err
+	}
 	for i := range req.Items {
-		if err := s.checkValues(op, req.Items[i].Commit.CheckValues()); err != nil {
+		if err := s.checkCommit(op, req.Worker, &req.Items[i].Commit); err != nil {
 			return nil, err
 		}
 	}
@@ -98,7 +101,7 @@ func (p *Provider) AckOrchestrationItems(ctx context.Context, req *provider.AckR
 		}
 	}
 	c.finish(reply)
-	reply.Work = s.claimWork(req.Worker, req.ClaimRequest, req.ClaimWork, req.WorkClasses)
+	reply.Work = s.claimWork(s.ackClaim(req.Worker, req.ClaimRequest, req.ClaimWork, req.WorkClasses, req.WorkRanks, req.Routed))
 	c.holdClaimed(reply.Work)
 	return reply, nil
 }
@@ -111,6 +114,14 @@ func (c *commit) holdClaimed(work []provider.WorkItem) {
 			it.i.owner = c.worker
 		}
 	}
+}
+
+// checkCommit refuses a commit that no store takes.
+func (s *Store) checkCommit(op string, w provider.WorkerID, c *provider.Commit) error {
+	if s.broken(RoutedLeaseUnchecked) {
+		return s.checkValues(op, c.CheckValues())
+	}
+	return s.checkValues(op, c.Check(w))
 }
 
 // verdict is what an ack item deserves.
@@ -208,17 +219,20 @@ func (c *commit) schedule(i *instance, execution int32, t *provider.Commit) {
 	s := c.s
 	for _, nw := range t.Work {
 		s.order++
-		k := &work{WorkKey: provider.WorkKey{Ref: i.Ref, Execution: execution, Event: nw.Event}, class: nw.Class,
+		k := &work{WorkKey: provider.WorkKey{Ref: i.Ref, Execution: execution, Event: nw.Event}, class: nw.Class, home: s.homeOf(&nw),
 			input: slices.Clone(nw.Input), due: s.now(), order: s.order}
 		if nw.Lease && !s.broken(BornLeasedQueued) {
 			k.owner, k.token, k.attempt = c.worker, t.Request, 1
 		}
 		s.work[k.WorkKey] = k
-		s.notify(0, provider.Notification{Kind: provider.NotifyWork})
+		if k.home == 0 || k.home != c.worker {
+			s.tellQueued(k)
+		}
 	}
 	for _, ev := range t.CancelWork {
 		if k := s.work[provider.WorkKey{Ref: i.Ref, Execution: execution, Event: ev}]; k != nil {
 			spared := k.leased() && s.broken(CancelLeasedIgnored) || k.handed && s.broken(CancelSparesHandedOver)
+			spared = spared || k.home != 0 && s.broken(CancelSparesRouted)
 			if !s.broken(CancelWorkIgnored) && !spared {
 				delete(s.work, k.WorkKey)
 			}

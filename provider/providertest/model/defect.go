@@ -285,3 +285,40 @@ const (
 	UnservedRepeats       Defect = "unserved-repeats"         // a class is named for each of its items
 	UnservedUnbounded     Defect = "unserved-unbounded"       // all classes are named
 )
+
+// Classes and ranks.
+const (
+	ClassPriorityIgnored     Defect = "class-priority-ignored"     // classes that differ in the priority are one
+	StatePriorityLost        Defect = "state-priority-lost"        // reads show no priority
+	UnservedPriorityLost     Defect = "unserved-priority-lost"     // the classes nobody serves are named without their priority
+	ClassesAlways            Defect = "classes-always"             // every pulse returns the classes
+	ClassesFromExclusive     Defect = "classes-from-exclusive"     // the first of the classes asked for is left out
+	ClassesNewestFirst       Defect = "classes-newest-first"       // a pulse returns the latest classes
+	ClassesUnbounded         Defect = "classes-unbounded"          // a pulse returns all classes at once
+	ClassesForLost           Defect = "classes-for-lost"           // a pulse that is told Lost returns classes
+	RanksIgnored             Defect = "ranks-ignored"              // a fetch of instances knows no ranks
+	WorkRanksIgnored         Defect = "work-ranks-ignored"         // a claim of work knows no ranks
+	AckRanksIgnored          Defect = "ack-ranks-ignored"          // a claim of work along with an ack knows no ranks
+	WorkRanksOfOldest        Defect = "work-ranks-of-oldest"       // a claim of work ranks the oldest items only
+	PrioritiesRankThemselves Defect = "priorities-rank-themselves" // without ranks, higher priorities come first
+	RanksUnchecked           Defect = "ranks-unchecked"            // classes may be left without a rank
+)
+
+// Work for one worker.
+const (
+	RoutedClaimedByAnyone  Defect = "routed-claimed-by-anyone"  // work for one worker is in the queue of its class
+	RoutedUnasked          Defect = "routed-unasked"            // a worker that does not ask for the work that is for it is granted it
+	RoutedNeedsClass       Defect = "routed-needs-class"        // a worker is granted what is for it only if it lists the class
+	RoutedInTurn           Defect = "routed-in-turn"            // work for one worker waits for older work
+	AckRoutedIgnored       Defect = "ack-routed-ignored"        // a claim of work along with an ack brings nothing that is for the worker
+	RoutedAbandonedToAll   Defect = "routed-abandoned-to-all"   // work for one worker that is given back is for all
+	RoutedStaysWithDead    Defect = "routed-stays-with-dead"    // work for a worker that is gone stays
+	RoutedKeepsDelay       Defect = "routed-keeps-delay"        // work for a worker that is gone waits for its delay
+	RoutedToNobody         Defect = "routed-to-nobody"          // work for a worker that is not known stays
+	RoutedHandedOverQueued Defect = "routed-handed-over-queued" // work for one worker that is handed over is queued when that is gone
+	RoutedNeverReady       Defect = "routed-never-ready"        // a pulse does not say that there is work for the worker
+	RoutedReadyUnasked     Defect = "routed-ready-unasked"      // a pulse that does not ask says that there is work for the worker
+	RoutedUnnotified       Defect = "routed-unnotified"         // a worker does not hear of work for it
+	RoutedLeaseUnchecked   Defect = "routed-lease-unchecked"    // work for one worker can be born leased to another
+	CancelSparesRouted     Defect = "cancel-spares-routed"      // work for one worker cannot be cancelled
+)

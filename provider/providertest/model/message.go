@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -37,11 +38,15 @@ func (p *Provider) EnqueueMessages(ctx context.Context, messages []provider.NewM
 
 // FetchOrchestrationItems implements provider.Provider.
 func (p *Provider) FetchOrchestrationItems(ctx context.Context, req *provider.FetchRequest) ([]provider.OrchestrationItem, error) {
-	s, err := p.enter(ctx, "fetch_orchestration_items")
+	const op = "fetch_orchestration_items"
+	s, err := p.enter(ctx, op)
 	if err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	if err := s.checkRanks(op, req.Classes, req.Ranks); err != nil {
+		return nil, err
+	}
 	if req.Timers {
 		s.fireTimers()
 	}
@@ -56,6 +61,11 @@ func (p *Provider) FetchOrchestrationItems(ctx context.Context, req *provider.Fe
 		if held, news := s.held(i, req); news {
 			items = append(items, held)
 		}
+	}
+	if !s.broken(RanksIgnored) {
+		slices.SortStableFunc(all, func(a, b *instance) int {
+			return cmp.Compare(s.rank(req.Classes, req.Ranks, a.class), s.rank(req.Classes, req.Ranks, b.class))
+		})
 	}
 	for _, i := range all {
 		full := len(items) >= req.Max && !s.broken(MaxIgnored)

@@ -85,6 +85,7 @@ type turn struct {
 type work struct {
 	provider.WorkKey
 	class   provider.ClassID
+	home    provider.WorkerID // the only one who may claim it; zero: whoever serves its class
 	input   []byte
 	due     time.Time
 	order   int64
@@ -197,6 +198,9 @@ func (p *Provider) RegisterClasses(ctx context.Context, classes []provider.Class
 		if s.broken(ClassTagIgnored) {
 			c.Tag = ""
 		}
+		if s.broken(ClassPriorityIgnored) {
+			c.Priority = 0
+		}
 		n := slices.Index(s.classes, c)
 		if n < 0 || s.broken(ClassAlwaysNew) {
 			n = len(s.classes)
@@ -205,6 +209,26 @@ func (p *Provider) RegisterClasses(ctx context.Context, classes []provider.Class
 		ids[i] = provider.ClassID(n + 1)
 	}
 	return ids, nil
+}
+
+// classesFrom returns the classes with an id or a higher one, by id.
+func (s *Store) classesFrom(from provider.ClassID) []provider.KnownClass {
+	if s.broken(ClassesFromExclusive) {
+		from++
+	}
+	var known []provider.KnownClass
+	for n, c := range s.classes {
+		if id := provider.ClassID(n + 1); id >= from {
+			known = append(known, provider.KnownClass{ID: id, Class: c})
+		}
+	}
+	if s.broken(ClassesNewestFirst) {
+		slices.Reverse(known)
+	}
+	if len(known) > provider.MaxClasses && !s.broken(ClassesUnbounded) {
+		known = known[:provider.MaxClasses]
+	}
+	return known
 }
 
 // serves reports whether class is among classes.

@@ -39,6 +39,9 @@ func (s *Store) state(i *instance, lastTurn bool) provider.InstanceState {
 		Status: i.status, Execution: i.execution, ExecutionID: i.executionID, NextSeq: i.nextSeq, ParentID: i.parent.InstanceID,
 		CreatedAt: i.created, EndedAt: i.ended, Parked: slices.Clone(i.parked), Worker: i.owner,
 		CustomStatus: slices.Clone(i.custom), StatusVersion: i.customs, Workers: -1, Cursor: fmt.Sprintf("%019d", i.Row)}
+	if !s.broken(StatePriorityLost) {
+		st.Priority = class.Priority
+	}
 	if lastTurn {
 		turns := turnsOf(i.current(), 0)
 		st.LastTurn = turns[len(turns)-1]

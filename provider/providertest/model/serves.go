@@ -46,12 +46,17 @@ func (s *Store) lookUpWorkers(st *provider.InstanceState, i *instance) {
 		if k.Ref != i.Ref || skipped || s.servers(k.class) > 0 {
 			continue
 		}
-		if class := s.classes[k.class-1]; !slices.Contains(st.Unserved, class) || s.broken(UnservedRepeats) {
+		class := s.classes[k.class-1]
+		if s.broken(UnservedPriorityLost) {
+			class.Priority = 0
+		}
+		if !slices.Contains(st.Unserved, class) || s.broken(UnservedRepeats) {
 			st.Unserved = append(st.Unserved, class)
 		}
 	}
 	slices.SortFunc(st.Unserved, func(a, b provider.Class) int {
-		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Tag, b.Tag))
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Version, b.Version), cmp.Compare(a.Tag, b.Tag),
+			cmp.Compare(a.Priority, b.Priority))
 	})
 	if len(st.Unserved) > provider.MaxUnserved && !s.broken(UnservedUnbounded) {
 		st.Unserved = st.Unserved[:provider.MaxUnserved]

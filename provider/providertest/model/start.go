@@ -9,17 +9,18 @@ import (
 
 // StartOrchestrations implements provider.Provider.
 func (p *Provider) StartOrchestrations(ctx context.Context, req *provider.StartRequest) (*provider.AckReply, error) {
-	s, err := p.enter(ctx, "start_orchestrations", startTexts(req.Items)...)
+	const op = "start_orchestrations"
+	s, err := p.enter(ctx, op, startTexts(req.Items)...)
 	if err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
 	for i := range req.Items {
-		wrong := provider.CheckValues(req.Items[i].Values)
-		if first := req.Items[i].First; first != nil && wrong == nil {
-			wrong = first.CheckValues()
+		err := s.checkValues(op, provider.CheckValues(req.Items[i].Values))
+		if first := req.Items[i].First; first != nil && err == nil {
+			err = s.checkCommit(op, req.Worker, first)
 		}
-		if err := s.checkValues("start_orchestrations", wrong); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}

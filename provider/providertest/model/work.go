@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -13,16 +14,21 @@ import (
 
 // FetchWorkItems implements provider.Provider.
 func (p *Provider) FetchWorkItems(ctx context.Context, req *provider.FetchWorkRequest) (*provider.FetchWorkReply, error) {
-	s, err := p.enter(ctx, "fetch_work_items")
+	const op = "fetch_work_items"
+	s, err := p.enter(ctx, op)
 	if err != nil {
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	if err := s.checkRanks(op, req.Classes, req.Ranks); err != nil {
+		return nil, err
+	}
 	repeated := false
 	for _, k := range s.work {
 		repeated = repeated || k.owner == req.Worker && k.token == req.Request
 	}
-	reply := &provider.FetchWorkReply{Work: s.claimWork(req.Worker, req.Request, req.Max, req.Classes)}
+	reply := &provider.FetchWorkReply{
+		Work: s.claimWork(&claim{req.Worker, req.Request, req.Max, req.Classes, req.Ranks, req.Routed})}
 	if !s.broken(WorkGrantsNothing) {
 		reply.Granted = s.grantWithWork(req, reply.Work, repeated)
 	}
@@ -73,9 +79,88 @@ func (s *Store) bound(item *provider.OrchestrationItem) {
 	item.HistoryOmitted = len(item.History) == 0
 }
 
-// claimWork leases queued items, oldest first; what the same request has leased before comes first.
-func (s *Store) claimWork(w provider.WorkerID, request provider.Token, most int, classes []provider.ClassID) []provider.WorkItem {
-	if most <= 0 {
+// claim is what a call asks for of queued work.
+type claim struct {
+	worker  provider.WorkerID
+	request provider.Token
+	most    int
+	classes []provider.ClassID
+	ranks   []int16
+	routed  bool
+}
+
+// ackClaim is the claim of a call that commits something.
+func (s *Store) ackClaim(w provider.WorkerID, request provider.Token, most int, classes []provider.ClassID, ranks []int16,
+	routed bool) *claim {
+	if s.broken(AckRanksIgnored) {
+		ranks = nil
+	}
+	return &claim{w, request, most, classes, ranks, routed && !s.broken(AckRoutedIgnored)}
+}
+
+// checkRanks refuses ranks that are not one for each class.
+func (s *Store) checkRanks(op string, classes []provider.ClassID, ranks []int16) error {
+	err := provider.CheckRanks(classes, ranks)
+	if err == nil || s.broken(RanksUnchecked) {
+		return nil
+	}
+	return &provider.Error{Op: op, Retry: provider.GiveUp, Err: err}
+}
+
+// rank returns the rank of a class for a claim.
+func (s *Store) rank(classes []provider.ClassID, ranks []int16, class provider.ClassID) int16 {
+	n := slices.Index(classes, class)
+	switch {
+	case ranks == nil && s.broken(PrioritiesRankThemselves):
+		return -int16(s.classes[class-1].Priority)
+	case n < 0 || n >= len(ranks):
+		return 0
+	}
+	return ranks[n]
+}
+
+// mayClaim reports whether an item is one of those that a claim asks for.
+func (s *Store) mayClaim(c *claim, k *work) bool {
+	served := s.serves(c.classes, k.class) || s.broken(WorkClassesIgnored)
+	if k.home == 0 || s.broken(RoutedClaimedByAnyone) {
+		return served
+	}
+	asked := c.routed || s.broken(RoutedUnasked)
+	return k.home == c.worker && asked && (served || !s.broken(RoutedNeedsClass))
+}
+
+// claimable returns the items a claim can lease, in the order in which it does; all are sorted by age.
+func (s *Store) claimable(c *claim, all []*work) []*work {
+	var found []*work
+	for _, k := range all {
+		queued := !k.leased() || k.handed && s.broken(HandedOverQueued) || s.broken(WorkDeliveredTwice)
+		delayed := k.due.After(s.now()) && !s.broken(WorkDelayIgnored)
+		if queued && !delayed && s.mayClaim(c, k) {
+			found = append(found, k)
+		}
+	}
+	if s.broken(WorkRanksOfOldest) {
+		found = found[:min(len(found), c.most)]
+	}
+	slices.SortStableFunc(found, func(a, b *work) int { return cmp.Compare(s.turnOf(c, a), s.turnOf(c, b)) })
+	return found
+}
+
+// turnOf ranks an item for a claim; what is for the worker alone comes before all ranks.
+func (s *Store) turnOf(c *claim, k *work) int {
+	switch {
+	case k.home != 0 && !s.broken(RoutedInTurn):
+		return math.MinInt
+	case s.broken(WorkRanksIgnored):
+		return 0
+	}
+	return int(s.rank(c.classes, c.ranks, k.class))
+}
+
+// claimWork leases queued items: what the same request has leased before comes first, then what only the worker may claim,
+// then by rank, and among equals the oldest.
+func (s *Store) claimWork(c *claim) []provider.WorkItem {
+	if c.most <= 0 {
 		return nil
 	}
 	all := make([]*work, 0, len(s.work))
@@ -92,19 +177,16 @@ func (s *Store) claimWork(w provider.WorkerID, request provider.Token, most int,
 			Input: slices.Clone(k.input), State: slices.Clone(k.state), Token: k.token, Attempt: k.attempt})
 	}
 	for _, k := range all {
-		mine := k.owner == w || k.handed && s.broken(HandedOverFetchedAgain)
-		if mine && k.token == request && !s.broken(RepeatedWorkFetchGrantsAnew) {
+		mine := k.owner == c.worker || k.handed && s.broken(HandedOverFetchedAgain)
+		if mine && k.token == c.request && !s.broken(RepeatedWorkFetchGrantsAnew) {
 			give(k)
 		}
 	}
-	for _, k := range all {
-		full := len(items) >= most && !s.broken(WorkMaxIgnored)
-		queued := !k.leased() || k.handed && s.broken(HandedOverQueued) || s.broken(WorkDeliveredTwice)
-		served := s.serves(classes, k.class) || s.broken(WorkClassesIgnored)
-		if full || !queued || !served || (k.due.After(s.now()) && !s.broken(WorkDelayIgnored)) {
-			continue
+	for _, k := range s.claimable(c, all) {
+		if len(items) >= c.most && !s.broken(WorkMaxIgnored) {
+			break
 		}
-		k.owner, k.handed, k.token = w, false, request
+		k.owner, k.handed, k.token = c.worker, false, c.request
 		if !s.broken(WorkAttemptNotCounted) {
 			k.attempt++
 		}
@@ -129,6 +211,9 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 		return nil, err
 	}
 	defer s.mu.Unlock()
+	if err := s.checkRanks(op, req.WorkClasses, req.WorkRanks); err != nil {
+		return nil, err
+	}
 	reply := &provider.AckReply{Results: make([]provider.AckResult, len(req.Items)), Now: s.now()}
 	var grants []int // items whose instance is granted
 	for n := range req.Items {
@@ -164,7 +249,7 @@ func (p *Provider) AckWorkItems(ctx context.Context, req *provider.AckWorkReques
 		}
 		reply.Granted = append(reply.Granted, item)
 	}
-	reply.Work = s.claimWork(req.Worker, req.ClaimRequest, req.ClaimWork, req.WorkClasses)
+	reply.Work = s.claimWork(s.ackClaim(req.Worker, req.ClaimRequest, req.ClaimWork, req.WorkClasses, req.WorkRanks, req.Routed))
 	return reply, nil
 }
 
@@ -198,8 +283,47 @@ func (s *Store) heldUnder(k *work, token provider.Token) bool {
 // releaseWork puts a work item back into the queue.
 func (s *Store) releaseWork(k *work, due time.Time) {
 	k.owner, k.handed, k.due = 0, false, due
-	s.notify(0, provider.Notification{Kind: provider.NotifyWork})
+	if s.broken(RoutedAbandonedToAll) {
+		k.home = 0
+	}
+	s.tellQueued(k)
 	if !s.broken(WorkTokenKeptOnRelease) {
 		k.token = provider.NewToken()
+	}
+}
+
+// tellQueued notifies those who may claim an item.
+func (s *Store) tellQueued(k *work) {
+	switch {
+	case k.home == 0:
+		s.notify(0, provider.Notification{Kind: provider.NotifyWork})
+	case !s.broken(RoutedUnnotified):
+		s.notify(k.home, provider.Notification{Kind: provider.NotifyHeld})
+	}
+}
+
+// homeOf returns the worker that alone may claim a new item: one that is not known (any more) is none.
+func (s *Store) homeOf(nw *provider.NewWork) provider.WorkerID {
+	if s.workers[nw.Worker] == nil && !s.broken(RoutedToNobody) {
+		return 0
+	}
+	return nw.Worker
+}
+
+// unroute leaves to all what only one worker might claim.
+func (s *Store) unroute(id provider.WorkerID) {
+	for _, k := range s.work {
+		if k.home != id || s.broken(RoutedStaysWithDead) {
+			continue
+		}
+		k.home = 0
+		if k.handed && !s.broken(RoutedHandedOverQueued) || k.owner != 0 {
+			continue
+		}
+		k.handed = false
+		if k.due.After(s.now()) && !s.broken(RoutedKeepsDelay) {
+			k.due = s.now()
+		}
+		s.tellQueued(k)
 	}
 }

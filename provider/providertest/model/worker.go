@@ -114,6 +114,9 @@ func (p *Provider) Pulse(ctx context.Context, req *provider.PulseRequest) (*prov
 	}
 	s.lookAround(req, r)
 	s.heldWork(req, r)
+	if asked := req.ClassesFrom > 0 || s.broken(ClassesAlways); asked && (!r.Lost || s.broken(ClassesForLost)) {
+		r.Classes = s.classesFrom(req.ClassesFrom)
+	}
 	return r, nil
 }
 
@@ -167,6 +170,7 @@ func (s *Store) forget(id provider.WorkerID) {
 			}
 		}
 	}
+	s.unroute(id)
 	for _, k := range s.work {
 		if (k.owner == id || s.broken(ReapTouchesAll)) && k.owner != 0 && !s.broken(ReapKeepsWork) {
 			s.releaseWork(k, s.now())
@@ -203,8 +207,10 @@ func (s *Store) lookAround(req *provider.PulseRequest, r *provider.PulseReply) {
 			slices.ContainsFunc(s.usable(i), func(m provider.Message) bool { return m.Order > i.told })
 		r.OrchestrationsReady = r.OrchestrationsReady || s.ready(i) || news
 	}
+	c := &claim{worker: req.Worker, classes: req.WorkClasses, routed: req.Routed && !s.broken(RoutedNeverReady)}
 	for _, k := range s.work {
-		if !k.leased() && s.serves(req.WorkClasses, k.class) && !k.due.After(s.now()) {
+		ready := s.mayClaim(c, k) || k.home != 0 && k.home == req.Worker && s.broken(RoutedReadyUnasked)
+		if !k.leased() && ready && !k.due.After(s.now()) {
 			r.WorkReady = true
 		}
 	}

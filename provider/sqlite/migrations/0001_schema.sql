@@ -2,12 +2,13 @@
 
 -- What a worker must have registered to run an item.
 CREATE TABLE class (
-  id      INTEGER PRIMARY KEY,
-  kind    INTEGER NOT NULL,          -- 1 orchestration, 2 activity
-  name    TEXT NOT NULL,
-  version TEXT NOT NULL,
-  tag     TEXT NOT NULL,
-  UNIQUE (kind, name, version, tag)
+  id       INTEGER PRIMARY KEY,        -- grows: a class is never removed
+  kind     INTEGER NOT NULL,          -- 1 orchestration, 2 activity
+  name     TEXT NOT NULL,
+  version  TEXT NOT NULL,
+  tag      TEXT NOT NULL,
+  priority INTEGER NOT NULL,          -- 0 normal, higher first
+  UNIQUE (kind, name, version, tag, priority)
 ) STRICT;
 
 -- One row per instance. It is free when owner is null. due says that the instance has something to do, or is to be
@@ -68,7 +69,8 @@ CREATE TABLE instance_value (
 CREATE INDEX instance_value_found ON instance_value (key, data, iid) WHERE searchable = 1;
 
 -- Activity work items, named by the event that scheduled them. Leased when there is an owner; queued when there is none
--- but a due time; with neither, handed over to whoever has the token.
+-- but a due time; with neither, handed over to whoever has the token. Only the home may claim what has one; it is a worker
+-- that is known.
 CREATE TABLE work (
   iid       INTEGER NOT NULL,
   execution INTEGER NOT NULL,
@@ -80,9 +82,11 @@ CREATE TABLE work (
   attempt   INTEGER NOT NULL,
   input     TEXT,
   state     TEXT,                     -- what earlier attempts have left, a JSON document
+  home      INTEGER,
   PRIMARY KEY (iid, execution, event)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX work_queue ON work (class, due)   WHERE owner IS NULL AND due IS NOT NULL;
+CREATE INDEX work_queue ON work (class, due)   WHERE owner IS NULL AND due IS NOT NULL AND home IS NULL;
+CREATE INDEX work_home  ON work (home, due)    WHERE owner IS NULL AND due IS NOT NULL AND home IS NOT NULL;
 CREATE INDEX work_held  ON work (owner, token) WHERE owner IS NOT NULL;
 
 -- Unread messages. The order must never be used twice, hence AUTOINCREMENT. Only external events have a name.
@@ -123,6 +127,7 @@ CREATE VIEW instances AS
 SELECT i.instance_id,
        c.name AS orchestration,
        c.version,
+       c.priority,
        CASE WHEN i.parked IS NOT NULL THEN 'parked'
             ELSE CASE i.status WHEN 0 THEN 'running' WHEN 1 THEN 'completed' WHEN 2 THEN 'failed'
                                WHEN 4 THEN 'cancelled' WHEN 5 THEN 'terminated' END END AS status,
@@ -160,7 +165,8 @@ SELECT w.id AS worker,
        (SELECT count(*) FROM instance i WHERE i.owner = w.id) AS instances_held,
        (SELECT json_group_array(label)
           FROM (SELECT c.name || CASE c.version WHEN '' THEN '' ELSE ' ' || c.version END
-                              || CASE c.tag WHEN '' THEN '' ELSE ' #' || c.tag END AS label
+                              || CASE c.tag WHEN '' THEN '' ELSE ' #' || c.tag END
+                              || CASE c.priority WHEN 0 THEN '' ELSE printf(' %+d', c.priority) END AS label
                   FROM json_each(w.serves) s JOIN class c ON c.id = s.value
-                 ORDER BY c.kind, c.name, c.version, c.tag)) AS serves
+                 ORDER BY c.kind, c.name, c.version, c.tag, c.priority DESC)) AS serves
   FROM worker w;
