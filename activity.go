@@ -29,10 +29,10 @@ func Activity[I, O any](o *Context, fn ActivityFunc[I, O], input I, options ...A
 
 // ActivityByName schedules an activity by name, for functions that are not at hand where the orchestration is compiled.
 func ActivityByName[O any](o *Context, name string, input any, options ...ActivityOptions) *Future[O] {
-	if err := checkName("activity name", name); err != nil {
+	if err := checkOwnName("activity name", name); err != nil {
 		return failedFuture[O](o, err)
 	}
-	recorded, err := recordOptions(options)
+	recorded, err := recordOptions(o, options)
 	if err != nil {
 		return failedFuture[O](o, fmt.Errorf("activity %q: %w", name, err))
 	}
@@ -40,7 +40,12 @@ func ActivityByName[O any](o *Context, name string, input any, options ...Activi
 	if err != nil {
 		return failedFuture[O](o, err)
 	}
-	return &Future[O]{raw: o.scope.Activity(name, payload, recorded), o: o, what: "result of activity", failure: func(f *history.Failure) error {
+	return activityFuture[O](o, name, payload, recorded)
+}
+
+// activityFuture schedules an activity that was checked.
+func activityFuture[O any](o *Context, name string, payload history.Payload, options *history.ActivityOptions) *Future[O] {
+	return &Future[O]{raw: o.scope.Activity(name, payload, options), o: o, what: "result of activity", failure: func(f *history.Failure) error {
 		failed := restoreFailure(f)
 		return &ActivityError{Activity: name, Attempts: failed.begun(), Err: failed}
 	}}
@@ -61,6 +66,8 @@ type ActivityInfo struct {
 	IdempotencyKey string
 	// Deadline is when this attempt is ended, if it has not returned by then.
 	Deadline time.Time
+	// SessionID is that of the session the activity runs in, "" if it is in none. See SessionContext.
+	SessionID string
 	// LastError is how the try before this one has failed, nil for the first: a *Failure, of which very long ones are
 	// cut to kind, code and message.
 	LastError error
@@ -93,6 +100,7 @@ func ActivityInfoFrom(ctx context.Context) (info ActivityInfo, ok bool) {
 		Name: a.Name, InstanceID: a.InstanceID, Execution: int(a.Execution), ActivityID: int(a.Event), Attempt: int(a.Attempt),
 		IdempotencyKey: a.ActivityInfo.IdempotencyKey(), Deadline: a.Deadline,
 	}
+	info.SessionID, _, _ = a.Session()
 	if a.LastFailure != nil {
 		info.LastError = restoreFailure(a.LastFailure)
 	}

@@ -28,6 +28,11 @@ type ActivityOptions struct {
 	Heartbeat time.Duration
 	// Tag has the activity run only by workers that have the tag in Options.Tags. Default: by workers of any tag.
 	Tag string
+	// Priority of the activity among those that wait for a worker. Default: that of the instance.
+	Priority Priority
+	// Session has the activity run in the process of the session. Its retries run there, too; when the process has ended
+	// the activity fails with ErrSessionLost. Default: wherever there is room.
+	Session *Session
 }
 
 // RetryPolicy says whether and when a failed activity is tried again. The zero value of each field is its default. The
@@ -65,8 +70,8 @@ const (
 	defaultMaxDelay     = time.Minute
 )
 
-// recordOptions returns the recorded form of options, nil if all are the default, or what is wrong with them.
-func recordOptions(options []ActivityOptions) (*history.ActivityOptions, error) {
+// recordOptions returns the recorded form of options of an activity that a Context schedules, nil if all are the default, or what is wrong with them.
+func recordOptions(by *Context, options []ActivityOptions) (*history.ActivityOptions, error) {
 	if len(options) == 0 {
 		return nil, nil
 	}
@@ -80,8 +85,16 @@ func recordOptions(options []ActivityOptions) (*history.ActivityOptions, error) 
 	if o == (ActivityOptions{}) {
 		return nil, nil
 	}
+	var session *history.Session
+	if o.Session != nil {
+		if err := o.Session.usable(by); err != nil {
+			return nil, err
+		}
+		session = &o.Session.bound
+		setDefault(&o.Tag, o.Session.tag)
+	}
 	recorded := &history.ActivityOptions{Tag: o.Tag, ScheduleToStart: o.ScheduleToStart, StartToClose: o.StartToClose,
-		ScheduleToClose: o.ScheduleToClose, Heartbeat: o.Heartbeat}
+		ScheduleToClose: o.ScheduleToClose, Heartbeat: o.Heartbeat, Priority: history.Priority(o.Priority), Session: session}
 	if o.Retry != nil {
 		policy, err := o.Retry.record()
 		if err != nil {
@@ -106,6 +119,12 @@ func (o *ActivityOptions) merge(later *ActivityOptions) {
 	if later.Tag != "" {
 		o.Tag = later.Tag
 	}
+	if later.Priority != "" {
+		o.Priority = later.Priority
+	}
+	if later.Session != nil {
+		o.Session = later.Session
+	}
 }
 
 // check returns all that is wrong with the options but for the retry policy.
@@ -121,6 +140,9 @@ func (o *ActivityOptions) check() error {
 	}
 	if o.Tag != "" {
 		errs = append(errs, checkName("ActivityOptions.Tag", o.Tag))
+	}
+	if _, err := o.Priority.recorded("ActivityOptions.Priority"); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

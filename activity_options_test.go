@@ -33,7 +33,7 @@ func TestRecordOptions(t *testing.T) {
 			&history.ActivityOptions{Retry: &history.RetryPolicy{MaxAttempts: 1, InitialDelay: 2, Coefficient: 1, MaxDelay: 4, Jitter: 1, MaxElapsed: 6,
 				NonRetryable: []string{"declined", "pawl:panic", "go:context.DeadlineExceeded", "go:context.Canceled", "pawl:cancelled"}}}},
 	} {
-		got, err := recordOptions(c.options)
+		got, err := recordOptions(nil, c.options)
 		if err != nil || !reflect.DeepEqual(got, c.want) {
 			t.Errorf("%s: %+v, %v; want %+v", name, got, err, c.want)
 		}
@@ -51,7 +51,7 @@ func TestBadOptions(t *testing.T) {
 		retry(RetryPolicy{Jitter: -0.1}), retry(RetryPolicy{Jitter: 1.1}), retry(RetryPolicy{Jitter: math.NaN()}),
 		retry(RetryPolicy{NonRetryable: []error{nil}}), retry(RetryPolicy{NonRetryable: []error{ErrorKind("")}}), retry(RetryPolicy{NonRetryable: []error{errors.New("x")}}),
 	} {
-		if got, err := recordOptions([]ActivityOptions{o}); !errors.Is(err, ErrInvalid) || got != nil {
+		if got, err := recordOptions(nil, []ActivityOptions{o}); !errors.Is(err, ErrInvalid) || got != nil {
 			t.Errorf("case %d, %+v: %+v, %v", i, o, got, err)
 		}
 	}

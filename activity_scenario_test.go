@@ -13,28 +13,27 @@ import (
 	"github.com/pawlrun/pawl"
 )
 
-func init() {
-	scenarios = append(scenarios, []scenario{
-		{name: "activity is tried again", run: triesAgain},
-		{name: "retries end", run: retriesEnd},
-		{name: "retry delays", run: retryDelays, virtual: true},
-		{name: "an attempt takes too long", run: attemptTooLong},
-		{name: "code that ignores its deadline", run: ignoresDeadline, virtual: true},
-		{name: "activity falls silent", run: fallsSilent},
-		{name: "heartbeat details survive attempts", run: detailsSurvive},
-		{name: "heartbeat details survive a stop", run: detailsSurviveStop},
-		{name: "nobody begins the activity", run: nobodyBegins},
-		{name: "all attempts take too long", run: allTooLong},
-		{name: "default limit of an attempt", run: defaultLimit, virtual: true},
-		{name: "cancellation reaches another process", run: cancelElsewhere},
-		{name: "completion from outside", run: completedOutside},
-		{name: "completion before the activity returns", run: completedEarly},
-		{name: "failure from outside", run: failedOutside},
-		{name: "nobody completes the activity", run: neverCompleted},
-		{name: "pending without token", run: pendingWithoutToken},
-		{name: "tags", run: tags},
-		{name: "activity options out of range", run: optionsOutOfRange},
-	}...)
+// activityScenarios are those of single activities: retries, time limits, heartbeats, completion from outside, tags.
+var activityScenarios = []scenario{
+	{name: "activity is tried again", run: triesAgain},
+	{name: "retries end", run: retriesEnd},
+	{name: "retry delays", run: retryDelays, virtual: true},
+	{name: "an attempt takes too long", run: attemptTooLong},
+	{name: "code that ignores its deadline", run: ignoresDeadline, virtual: true},
+	{name: "activity falls silent", run: fallsSilent},
+	{name: "heartbeat details survive attempts", run: detailsSurvive},
+	{name: "heartbeat details survive a stop", run: detailsSurviveStop},
+	{name: "nobody begins the activity", run: nobodyBegins},
+	{name: "all attempts take too long", run: allTooLong},
+	{name: "default limit of an attempt", run: defaultLimit, virtual: true},
+	{name: "cancellation reaches another process", run: cancelElsewhere},
+	{name: "completion from outside", run: completedOutside},
+	{name: "completion before the activity returns", run: completedEarly},
+	{name: "failure from outside", run: failedOutside},
+	{name: "nobody completes the activity", run: neverCompleted},
+	{name: "pending without token", run: pendingWithoutToken},
+	{name: "tags", run: tags},
+	{name: "activity options out of range", run: optionsOutOfRange},
 }
 
 // attempts notes what an activity was told in each attempt.

@@ -55,6 +55,8 @@ type Options struct {
 	// Tags are those whose activities this process runs (ActivityOptions.Tag), as far as they are registered, beside those
 	// without a tag. Default: none.
 	Tags []string
+	// MaxSessions is how many sessions may be open in this process at a time (see OpenSession). Default: 100.
+	MaxSessions int
 	// Limits bound what the program can make large or many.
 	Limits Limits
 }
@@ -76,6 +78,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.CacheBytes, 64<<20)
 	setDefault(&o.PulseInterval, time.Second)
 	setDefault(&o.TTL, 3*time.Second)
+	setDefault(&o.MaxSessions, 100)
 	setDefault(&o.TurnTimeout, 10*time.Second)
 	setDefault(&o.MaxAttempts, 10)
 	setDefault(&o.ActivityTimeout, time.Hour)
@@ -85,7 +88,7 @@ func (o Options) withDefaults() (Options, error) {
 		value int64
 	}{{"MaxActivities", int64(o.MaxActivities)}, {"MaxTurns", int64(o.MaxTurns)}, {"PulseInterval", int64(o.PulseInterval)},
 		{"TTL", int64(o.TTL)}, {"TurnTimeout", int64(o.TurnTimeout)}, {"MaxAttempts", int64(o.MaxAttempts)},
-		{"ActivityTimeout", int64(o.ActivityTimeout)}} {
+		{"MaxSessions", int64(o.MaxSessions)}, {"ActivityTimeout", int64(o.ActivityTimeout)}} {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("%w: Options.%s is %d, it must not be negative", ErrInvalid, f.name, f.value))
 		}
@@ -191,7 +194,7 @@ func (a *App) Start(ctx context.Context) error {
 		Logger: o.Logger, Name: o.Name, ClientOnly: o.ClientOnly, Slots: o.MaxActivities, MaxInstances: o.MaxTurns, CacheBytes: o.CacheBytes,
 		PulseInterval: o.PulseInterval, TTL: o.TTL, TurnTimeout: o.TurnTimeout, MaxAttempts: int32(o.MaxAttempts),
 		MaxBatch: maxBatch, MaxBatchBytes: maxBatchBytes, FailureOf: recordFailure, CauseOf: causeOf,
-		ActivityTimeout: o.ActivityTimeout, Tags: o.Tags,
+		ActivityTimeout: o.ActivityTimeout, MaxSessions: o.MaxSessions, Tags: o.Tags,
 		Limits:   replay.Limits{HistoryEvents: o.Limits.HistoryEvents, TurnEvents: o.Limits.TurnEvents, TurnBytes: o.Limits.TurnBytes},
 		MaxCalls: engine.MaxCalls{Starts: o.Limits.Starts, Messages: o.Limits.Messages, Queries: o.Limits.Queries},
 	})

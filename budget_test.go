@@ -56,6 +56,12 @@ var shapesWanted = map[string]shapeWant{
 		func(n int) []budget.Call {
 			return slices.Concat(by("worker", startOne), slices.Repeat(by("worker", ackOne), n))
 		}, none},
+	"session": {budget.Cost{RoundTrips: 3, Commits: 3, Statements: 3},
+		func(int) []budget.Call { return by("worker", startOne, ackTurns, ackTurns) }, none},
+	"session_step": {budget.Cost{RoundTrips: 1, Commits: 1, Statements: 1},
+		func(n int) []budget.Call {
+			return slices.Concat(by("worker", startOne), slices.Repeat(by("worker", ackTurns), n+1))
+		}, none},
 	"hello_apart": {budget.Cost{RoundTrips: 4, Commits: 4, Statements: 4},
 		func(int) []budget.Call {
 			return slices.Concat(by("client", startMany), by("worker", fetchTurns, ackOne, ackOne))
@@ -106,7 +112,7 @@ func ownServer(ctx context.Context, t *testing.T) *pgtest.Server {
 // seconds idle before, more than ten registrations, a second live worker.
 func TestBudget(t *testing.T) {
 	for name, shapes := range map[string][]string{
-		"one process": {"hello", "step_local", "fanout100", "fanout100_slow", budget.IdleShape},
+		"one process": {"hello", "step_local", "fanout100", "fanout100_slow", "session", "session_step", budget.IdleShape},
 		"client apart, and few slots": {"hello_apart", "hello_apart_large", "hello_apart_pooler", "fanout100_slots10",
 			"fanout100_slots10_slow"},
 		"two workers": {"step_moved", "step_split"},

@@ -30,7 +30,7 @@ func registerFeatures(app *pawl.App) {
 	for _, register := range []func(*pawl.App){
 		orchestration(triedAgain), orchestration(stepping), orchestration(tidied), orchestration(eternal), orchestration(ledger),
 		orchestration(rally), orchestration(impatient), orchestration(guardian), orchestration(closing), orchestration(waitForGo),
-		orchestration(collect), orchestration(outrun), activity(flaky), activity(steps), activity(linger), activity(sweep),
+		orchestration(collect), orchestration(outrun), orchestration(together), activity(whoRuns), activity(flaky), activity(steps), activity(linger), activity(sweep),
 	} {
 		register(app)
 	}
@@ -250,4 +250,40 @@ func outrun(o *pawl.Context, c chore) (int, error) {
 	}
 	_, err = pawl.StartDetached(o, collect, 0, &pawl.DetachedOptions{InstanceID: o.InstanceID() + "/later", Memo: map[string]any{"n": n}})
 	return n, err
+}
+
+// whoRuns tells in which process it runs.
+func whoRuns(ctx context.Context, c chore) (int, error) {
+	begun(ctx, c.Log)
+	return os.Getpid(), nil
+}
+
+// together has N activities run in one process, from the beginning if that is lost.
+func together(o *pawl.Context, c chore) (int, error) {
+	for {
+		n, err := togetherOnce(o, c)
+		if !errors.Is(err, pawl.ErrSessionLost) {
+			return n, err
+		}
+	}
+}
+
+func togetherOnce(o *pawl.Context, c chore) (int, error) {
+	session, err := pawl.OpenSession(o, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer session.Close()
+	in := pawl.ActivityOptions{Session: session}
+	home, err := pawl.Activity(o, whoRuns, c, in).Await()
+	for n := 1; n < c.N && err == nil; n++ {
+		var pid int
+		if pid, err = pawl.Activity(o, whoRuns, c, in).Await(); err == nil && pid != home {
+			return 0, fmt.Errorf("activity %d of session %s ran in process %d, others in %d", n, session.ID(), pid, home)
+		}
+		if err == nil {
+			err = pawl.Sleep(o, time.Duration(n)*10*time.Millisecond)
+		}
+	}
+	return c.N, err
 }

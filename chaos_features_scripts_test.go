@@ -17,7 +17,7 @@ import (
 var scripts = map[string]func(s *storm, r *rand.Rand, id string) error{
 	"retry": retryScript, "exhaust": exhaustScript, "heartbeat": heartbeatScript, "cancel": cancelScript, "eternal": eternalScript,
 	"ledger": ledgerScript, "rally": rallyScript, "within": withinScript, "close": closeScript, "kill": killScript,
-	"update": updateScript, "outside": outsideScript, "reuse": reuseScript, "outrun": outrunScript,
+	"update": updateScript, "outside": outsideScript, "reuse": reuseScript, "outrun": outrunScript, "together": togetherScript,
 }
 
 // want waits for the result of a run.
@@ -434,4 +434,12 @@ func outrunScript(s *storm, r *rand.Rand, id string) error {
 		return fmt.Errorf("memo of the detached: %d, %v, %v", n, ok, err)
 	}
 	return nil
+}
+
+// togetherScript has activities share a process, in some priority.
+func togetherScript(s *storm, r *rand.Rand, id string) error {
+	c := chore{Log: s.log, N: 2 + r.IntN(8)}
+	priority := []pawl.Priority{"", pawl.PriorityLowest, pawl.PriorityHighest}[r.IntN(3)]
+	run, err := spring(s, together, c, "completed", &pawl.StartOptions{InstanceID: id, Priority: priority})
+	return want(s, run, err, c.N)
 }

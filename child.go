@@ -14,6 +14,8 @@ type ChildOptions struct {
 	Version string
 	// ParentClose says what becomes of the child when the parent's execution ends before it. Default: CloseAbandon.
 	ParentClose ParentClose
+	// Priority of the child. Default: that of this instance.
+	Priority Priority
 	// FailParked has the future fail if the child is parked: with ErrDiverged if its code diverged from its history, with
 	// ErrQuarantined if its turn was begun too often without an outcome. The child can still be mended and resumed, but
 	// what it then comes to does not reach this future any more. Default: the parent waits until the child is resumed and
@@ -82,6 +84,9 @@ func SubOrchestrationByName[O any](o *Context, name string, input any, opts *Chi
 		child.Close, err = opts.ParentClose.recorded()
 	}
 	if err == nil {
+		child.Priority, err = opts.Priority.recorded("ChildOptions.Priority")
+	}
+	if err == nil {
 		child.Values, err = o.childValues("ChildOptions", opts.Memo, opts.Attributes)
 	}
 	if err != nil {
@@ -99,6 +104,8 @@ type DetachedOptions struct {
 	InstanceID string
 	// Version of the orchestration, or Unversioned. Default: see Version.
 	Version string
+	// Priority of the instance. Default: that of this one.
+	Priority Priority
 	// Memo and Attributes are entries of the key-value state that the instance begins with, as in StartOptions.
 	Memo, Attributes map[string]any
 }
@@ -132,6 +139,9 @@ func StartDetachedByName(o *Context, name string, input any, opts *DetachedOptio
 	child, err := scheduledChild(o, name, opts.Version, opts.InstanceID, input)
 	if err == nil {
 		child.Values, err = o.childValues("DetachedOptions", opts.Memo, opts.Attributes)
+	}
+	if err == nil {
+		child.Priority, err = opts.Priority.recorded("DetachedOptions.Priority")
 	}
 	if err == nil {
 		err = o.Err()

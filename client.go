@@ -99,7 +99,7 @@ func (a *App) raisedEvent(name, messageID string, payload any) (engine.RaisedEve
 	if ev.MessageID == "" {
 		ev.MessageID = rand.Text()
 	}
-	if err := checkEventName(ev.Name); err != nil {
+	if err := checkOwnName("event name", ev.Name); err != nil {
 		return ev, err
 	}
 	if err := checkName("message id", ev.MessageID); err != nil {

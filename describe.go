@@ -3,8 +3,10 @@ package pawl
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
+	"github.com/pawlrun/pawl/history"
 	"github.com/pawlrun/pawl/internal/engine"
 	"github.com/pawlrun/pawl/provider"
 )
@@ -14,6 +16,7 @@ type Instance struct {
 	InstanceID  string
 	Name        string // of the orchestration
 	Version     string // of the orchestration, "" if it has none
+	Priority    Priority
 	Status      string // running, completed, failed, cancelled, terminated
 	Execution   int
 	ExecutionID string
@@ -63,10 +66,12 @@ func (a *App) Describe(ctx context.Context, instanceID string) (*Instance, error
 func (a *App) describe(e *engine.Engine, st *provider.InstanceState) *Instance {
 	var unserved []UnservedActivity
 	for _, c := range st.Unserved {
-		unserved = append(unserved, UnservedActivity{Name: c.Name, Tag: c.Tag})
+		if one := (UnservedActivity{Name: c.Name, Tag: c.Tag}); !slices.Contains(unserved, one) { // in whatever priorities
+			unserved = append(unserved, one)
+		}
 	}
 	return &Instance{InstanceID: st.InstanceID, Name: st.Name, Status: st.Status.String(), Execution: int(st.Execution),
 		ExecutionID: st.ExecutionID.String(), ParentID: st.ParentID, Events: int(st.NextSeq), CreatedAt: st.CreatedAt,
 		EndedAt: st.EndedAt, Parked: string(st.Parked),
-		Version: st.Version, Capable: e.Runs(st.Name, st.Version), Workers: st.Workers, Unserved: unserved, CustomStatus: string(rawDocument(st.CustomStatus)), StatusVersion: st.StatusVersion}
+		Version: st.Version, Priority: Priority(history.PriorityOf(st.Priority)), Capable: e.Runs(st.Name, st.Version), Workers: st.Workers, Unserved: unserved, CustomStatus: string(rawDocument(st.CustomStatus)), StatusVersion: st.StatusVersion}
 }

@@ -108,6 +108,8 @@ func (f *Failure) Is(target error) bool {
 		return target == ErrTimeout
 	case history.FailureLimit:
 		return target == ErrLimit
+	case history.FailureSessionLost:
+		return target == ErrSessionLost
 	}
 	return false
 }

@@ -57,6 +57,7 @@ var wellKnown = []struct {
 	{ErrNotBegun, "pawl:not-begun"},
 	{ErrDiverged, "pawl:diverged"},
 	{ErrLimit, "pawl:limit"},
+	{ErrSessionLost, "pawl:session-lost"},
 }
 
 // reserved reports whether a code is none of user code.

@@ -34,15 +34,16 @@ func checkStorable(what, s string) error {
 	return nil
 }
 
-// reservedNames is how the names of what the engine itself puts into inboxes begin.
+// reservedNames is how the names begin of what the engine itself puts into inboxes, and of its own activities.
 const reservedNames = "pawl:"
 
-// checkEventName reports what is wrong with the name of an external event.
-func checkEventName(name string) error {
+// checkOwnName is checkName for names that share their space with names of the engine's own: those of external events and of
+// activities.
+func checkOwnName(what, name string) error {
 	if strings.HasPrefix(name, reservedNames) {
-		return fmt.Errorf("%w: event name %q begins with %q, which is reserved", ErrInvalid, name, reservedNames)
+		return fmt.Errorf("%w: %s %q begins with %q, which is reserved", ErrInvalid, what, name, reservedNames)
 	}
-	return checkName("event name", name)
+	return checkName(what, name)
 }
 
 // unnamed matches what the compiler calls functions that have no name of their own: closures (func1, gowrap2) and

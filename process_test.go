@@ -50,6 +50,7 @@ func workerProcess(store string) error {
 	app := pawl.New(p, workerOptions())
 	registerPatient(app)
 	registerStubborn(app)
+	registerWorkshop(app)
 	registerFeatures(app)
 	pawl.RegisterOrchestration(app, account)
 	if err := app.Start(context.Background()); err != nil {

@@ -90,7 +90,7 @@ func (r *registry) add(kind string, fn any, opts []RegisterOption) (names []stri
 	}
 	names = append([]string{reg.name}, reg.aliases...)
 	for i, n := range names {
-		if err := checkName("name", n); err != nil {
+		if err := checkOwnName("name", n); err != nil {
 			return nil, "", err
 		}
 		if r.names[kind][n+"\x00"+reg.version] || slices.Contains(names[:i], n) {

@@ -6,10 +6,6 @@ import (
 	"github.com/pawlrun/pawl"
 )
 
-func init() {
-	scenarios = append(scenarios, scenario{name: "what a replacement derives from its id", run: replacedDerivesAnew})
-}
-
 func childThenKey(o *pawl.Context, in string) (string, error) {
 	child, err := pawl.SubOrchestration(o, echoInput, in, nil).Await()
 	if err != nil {

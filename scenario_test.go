@@ -13,7 +13,8 @@ import (
 	"github.com/pawlrun/pawl"
 )
 
-var scenarios = []scenario{
+// scenarios are what must work on every store. See inVirtualTime and inRealTime.
+var scenarios = slices.Concat([]scenario{
 	{name: "hello", run: hello},
 	{name: "hello in other process", run: helloApart},
 	{name: "sequence", run: sequence},
@@ -75,6 +76,7 @@ var scenarios = []scenario{
 	{name: "reuse policies", run: reusePolicies},
 	{name: "start with events", run: startWithEvents},
 	{name: "many replace each other", run: manyReplace},
+	{name: "what a replacement derives from its id", run: replacedDerivesAnew},
 	{name: "queries answer", run: queriesAnswer},
 	{name: "queries fail", run: queriesFail},
 	{name: "stuck query", run: queryStuck},
@@ -107,7 +109,9 @@ var scenarios = []scenario{
 	{name: "versions stay", run: versionsStay},
 	{name: "patch is deployed", run: patchDeployed},
 	{name: "diverging build", run: divergingBuild},
-}
+	{name: "nobody runs an instance", run: nobodyRunsIt},
+	{name: "nobody runs activities", run: nobodyRunsActivities},
+}, activityScenarios, priorityScenarios, sessionScenarios)
 
 func greet(_ context.Context, name string) (string, error) { return "Hello, " + name + "!", nil }
 

@@ -16,6 +16,8 @@ type StartOptions struct {
 	InstanceID string
 	// Version of the orchestration, or Unversioned. Default: see Version.
 	Version string
+	// Priority of the instance, and of what it schedules. Default: PriorityNormal.
+	Priority Priority
 	// Reuse says what to do when there is an instance of that id. Default: ReuseReject.
 	Reuse ReusePolicy
 	// Events are raised together with the start: if the instance is created they are the first it has, in this order, in the
@@ -152,6 +154,9 @@ func startSpec(app *App, name string, input any, opts *StartOptions) (engine.Sta
 		return spec, fmt.Errorf("%w: StartOptions.Reuse is %v, it must be one of the ReusePolicy constants", ErrInvalid, opts.Reuse)
 	}
 	var err error
+	if spec.Priority, err = opts.Priority.recorded("StartOptions.Priority"); err != nil {
+		return spec, err
+	}
 	if spec.Input, err = app.encode("input of "+name, input); err != nil {
 		return spec, err
 	}

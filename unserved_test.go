@@ -7,13 +7,6 @@ import (
 	"github.com/pawlrun/pawl"
 )
 
-func init() {
-	scenarios = append(scenarios, []scenario{
-		{name: "nobody runs an instance", run: nobodyRunsIt},
-		{name: "nobody runs activities", run: nobodyRunsActivities},
-	}...)
-}
-
 // described waits until an instance is described as it must be.
 func (w *world) described(app *pawl.App, id, what string, as func(*pawl.Instance) bool) {
 	w.Helper()

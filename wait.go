@@ -23,7 +23,7 @@ func Sleep(o *Context, d time.Duration) error {
 // exists and taken in order of arrival, one by each Event; those nobody takes survive continue-as-new. A future that is
 // cancelled takes none.
 func Event[T any](o *Context, name string) *Future[T] {
-	if err := checkEventName(name); err != nil {
+	if err := checkOwnName("event name", name); err != nil {
 		return failedFuture[T](o, err)
 	}
 	return &Future[T]{raw: o.scope.Event(name), o: o, what: "payload of event"}
@@ -34,7 +34,7 @@ func Event[T any](o *Context, name string) *Future[T] {
 // the timer is gone.
 func EventWithin[T any](o *Context, name string, d time.Duration) (T, error) {
 	var none T
-	if err := checkEventName(name); err != nil {
+	if err := checkOwnName("event name", name); err != nil {
 		return none, err
 	}
 	event, timer := Event[T](o, name), Timer(o, d)
@@ -64,7 +64,7 @@ func SendEvent(o *Context, instanceID, name string, payload any) error {
 	if err := checkName("instance id", instanceID); err != nil {
 		return failed(err)
 	}
-	if err := checkEventName(name); err != nil {
+	if err := checkOwnName("event name", name); err != nil {
 		return failed(err)
 	}
 	data, err := o.app.encodeFor(o.x, "payload of event "+name, payload)

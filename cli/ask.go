@@ -14,62 +14,47 @@ import (
 )
 
 func updateCommand(s *Session) *cobra.Command {
-	var input, id string
-	cmd := &cobra.Command{
+	var updateID string
+	cmd := s.asking(&cobra.Command{
 		Use:   "update ID NAME",
 		Short: "Change a running instance and print its answer",
 		Long: `Have a running instance do the update NAME, as its code handles it, and print the answer. A worker must run the
 instance. If the outcome is unknown repeat the command with the same --update-id: an instance does each one once.`,
 		Example: `  pawl update cart-9 add --input '{"sku": "A1"}'`,
-		Args:    args(2, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := s.argument("--input", input)
-			if err != nil {
-				return err
-			}
-			return s.withClient(cmd.Context(), mustExist, func(ctx context.Context, app *pawl.App, _ provider.Provider) error {
-				answer, err := pawl.Update[json.RawMessage](ctx, app, args[0], args[1], in, &pawl.UpdateOptions{UpdateID: id})
-				return s.printAnswer(answer, err)
-			})
-		},
-	}
-	cmd.Flags().StringVar(&input, "input", "", "input: `JSON`, @FILE or - for standard input (default: none)")
-	cmd.Flags().StringVar(&id, "update-id", "", "`id` that makes a repeat harmless (default: random)")
+	}, func(ctx context.Context, app *pawl.App, id, name string, in any) (json.RawMessage, error) {
+		return pawl.Update[json.RawMessage](ctx, app, id, name, in, &pawl.UpdateOptions{UpdateID: updateID})
+	})
+	cmd.Flags().StringVar(&updateID, "update-id", "", "`id` that makes a repeat harmless (default: random)")
 	return cmd
 }
 
 // queryCommand is for programs with registrations: the answer is computed by the instance's code.
 func queryCommand(s *Session) *cobra.Command {
-	var input string
-	cmd := &cobra.Command{
+	return s.asking(&cobra.Command{
 		Use:   "query ID NAME",
 		Short: "Ask an instance a question and print its answer",
 		Long: `Ask an instance, running or ended, the query NAME, as its code answers it, and print the answer. Nothing is written
 and no worker is needed: this program replays the instance.`,
 		Example: `  shop query cart-9 items`,
-		Args:    args(2, 2),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := s.argument("--input", input)
-			if err != nil {
-				return err
-			}
-			return s.withClient(cmd.Context(), mustExist, func(ctx context.Context, app *pawl.App, _ provider.Provider) error {
-				answer, err := pawl.Query[json.RawMessage](ctx, app, args[0], args[1], in)
-				return s.printAnswer(answer, err)
-			})
-		},
-	}
-	cmd.Flags().StringVar(&input, "input", "", "input: `JSON`, @FILE or - for standard input (default: none)")
-	return cmd
+	}, pawl.Query[json.RawMessage])
 }
 
-// argument reads a flag that takes a document; nil if it is not given.
-func (s *Session) argument(flag, value string) (any, error) {
-	doc, err := s.document(flag, value)
-	if err != nil || doc == nil {
-		return nil, err
+// asking makes cmd one that has an instance answer to a name with an input, and prints the answer.
+func (s *Session) asking(cmd *cobra.Command, ask func(ctx context.Context, app *pawl.App, id, name string, in any) (json.RawMessage, error)) *cobra.Command {
+	var input string
+	cmd.Flags().StringVar(&input, "input", "", "input: `JSON`, @FILE or - for standard input (default: none)")
+	cmd.Args = args(2, 2)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		in, err := s.document("--input", input)
+		if err != nil {
+			return err
+		}
+		return s.withClient(cmd.Context(), mustExist, func(ctx context.Context, app *pawl.App, _ provider.Provider) error {
+			answer, err := ask(ctx, app, args[0], args[1], in)
+			return s.printAnswer(answer, err)
+		})
 	}
-	return doc, nil
+	return cmd
 }
 
 func (s *Session) printAnswer(answer json.RawMessage, err error) error {
@@ -172,7 +157,7 @@ the activity was given for that.`,
 			if failed && cmd.Flags().Changed("result") {
 				return usagef("--result and --error exclude each other")
 			}
-			in, err := s.argument("--result", result)
+			in, err := s.document("--result", result)
 			if err != nil {
 				return err
 			}

@@ -96,6 +96,9 @@ func writeInstance(w io.Writer, v *instanceView) {
 	row := func(name, value string) { _, _ = fmt.Fprintf(w, "%s\t%s\n", name, value) }
 	row("instance", visible(v.InstanceID))
 	row("orchestration", visible(v.Name))
+	if v.Priority != "" {
+		row("priority", v.Priority)
+	}
 	row("status", v.Status)
 	if v.Parked != nil {
 		row("parked", describeParked(v.Parked))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ type instanceView struct {
 	InstanceID  string          `json:"instanceId"`
 	Name        string          `json:"name"`
 	Version     string          `json:"version,omitempty"`
+	Priority    string          `json:"priority,omitempty"` // unless it is normal
 	Status      string          `json:"status"`
 	Execution   int32           `json:"execution"`
 	ExecutionID string          `json:"executionId"`
@@ -52,11 +54,16 @@ func viewOf(st *provider.InstanceState) (*instanceView, error) {
 	if !st.EndedAt.IsZero() {
 		v.EndedAt = st.EndedAt.UTC()
 	}
+	if st.Priority != 0 {
+		v.Priority = string(history.PriorityOf(st.Priority))
+	}
 	if st.Workers >= 0 {
 		v.Workers = &st.Workers
 	}
 	for _, c := range st.Unserved {
-		v.Unserved = append(v.Unserved, activityView{Name: c.Name, Tag: c.Tag})
+		if a := (activityView{Name: c.Name, Tag: c.Tag}); !slices.Contains(v.Unserved, a) { // in whatever priorities
+			v.Unserved = append(v.Unserved, a)
+		}
 	}
 	if st.CustomStatus != nil {
 		var status history.Payload

@@ -19,13 +19,9 @@ delivered. Repeat it with the same --message-id if the outcome is unknown: the i
 		Example: `  pawl raise order-17 approved --payload '{"by": "Ada"}'`,
 		Args:    args(2, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			doc, err := s.document("--payload", payload)
+			body, err := s.document("--payload", payload)
 			if err != nil {
 				return err
-			}
-			var body any
-			if doc != nil {
-				body = doc
 			}
 			return s.withClient(cmd.Context(), mustExist, func(ctx context.Context, app *pawl.App, _ provider.Provider) error {
 				err := pawl.Raise(ctx, app, args[0], args[1], body, &pawl.RaiseOptions{MessageID: messageID})

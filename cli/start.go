@@ -25,6 +25,7 @@ type startFlags struct {
 	input            string
 	id               string
 	version          string
+	priority         string
 	reuse            string
 	events           []string
 	memo, attributes []string
@@ -58,6 +59,7 @@ passed first; the instance runs on then, as it does when you interrupt the wait.
 	cmd.Flags().StringVar(&f.input, "input", "", "input: `JSON`, @FILE or - for standard input (default: none)")
 	cmd.Flags().StringVar(&f.id, "id", "", "instance `id` (default: random)")
 	cmd.Flags().StringVar(&f.version, "version", "", "`version` of the orchestration (default: the newest, where one is registered here)")
+	cmd.Flags().StringVar(&f.priority, "priority", "", "`priority` of the instance and of what it schedules: "+strings.Join(priorities, ", ")+" (default: normal)")
 	cmd.Flags().StringVar(&f.reuse, "reuse", "reject", "what to do if the id is taken: "+strings.Join(slices.Sorted(maps.Keys(reusePolicies)), ", "))
 	cmd.Flags().StringArrayVar(&f.events, "event", nil, "raise an event together with the start: `NAME[=JSON]`; may be repeated")
 	cmd.Flags().StringArrayVar(&f.memo, "memo", nil, "a value that the instance begins with: `KEY=JSON`; may be repeated")
@@ -68,6 +70,9 @@ passed first; the instance runs on then, as it does when you interrupt the wait.
 	}
 	return cmd
 }
+
+// priorities are the values of --priority.
+var priorities = []string{string(pawl.PriorityLowest), string(pawl.PriorityLow), string(pawl.PriorityNormal), string(pawl.PriorityHigh), string(pawl.PriorityHighest)}
 
 // reusePolicies are the values of --reuse.
 var reusePolicies = map[string]pawl.ReusePolicy{
@@ -81,7 +86,10 @@ func (f *startFlags) options() (*pawl.StartOptions, error) {
 	if !ok {
 		return nil, usagef("--reuse %q: want one of %s", f.reuse, strings.Join(slices.Sorted(maps.Keys(reusePolicies)), ", "))
 	}
-	o := &pawl.StartOptions{InstanceID: f.id, Version: f.version, Reuse: reuse}
+	if f.priority != "" && !slices.Contains(priorities, f.priority) {
+		return nil, usagef("--priority %q: want one of %s", f.priority, strings.Join(priorities, ", "))
+	}
+	o := &pawl.StartOptions{InstanceID: f.id, Version: f.version, Priority: pawl.Priority(f.priority), Reuse: reuse}
 	var err error
 	if o.Memo, err = readEntries("--memo", f.memo); err != nil {
 		return nil, err
@@ -168,18 +176,14 @@ func (s *Session) stopApp(ctx context.Context, app *pawl.App) error {
 }
 
 // startAndWait starts the app and the instance and, if asked to, waits for it.
-func (s *Session) startAndWait(ctx context.Context, app *pawl.App, store provider.Provider, name string, input json.RawMessage,
+func (s *Session) startAndWait(ctx context.Context, app *pawl.App, store provider.Provider, name string, input any,
 	opts *pawl.StartOptions, f startFlags) error {
 	if err := s.startApp(ctx, app); err != nil {
 		return err
 	}
 	bounded, cancel := context.WithTimeoutCause(ctx, callTimeout, errNoAnswer)
 	defer cancel()
-	var in any
-	if input != nil {
-		in = input
-	}
-	run, err := pawl.StartByName[json.RawMessage](bounded, app, name, in, opts)
+	run, err := pawl.StartByName[json.RawMessage](bounded, app, name, input, opts)
 	if err != nil {
 		return err
 	}
@@ -209,8 +213,8 @@ func describeOrchestration(name, version string) string {
 // maxDocument bounds what is read as input: a value that is passed around belongs elsewhere if it is larger.
 const maxDocument = 16 << 20
 
-// document reads the JSON a flag names; nil for none.
-func (s *Session) document(flag, value string) (json.RawMessage, error) {
+// document reads the JSON a flag names, as an input or payload: a json.RawMessage, or nil for none.
+func (s *Session) document(flag, value string) (any, error) {
 	var data []byte
 	var err error
 	switch {
@@ -234,7 +238,7 @@ func (s *Session) document(flag, value string) (json.RawMessage, error) {
 	if err := json.Unmarshal(data, &doc); err != nil {
 		return nil, usagef("%s is not JSON: %v (a text needs quotes: '\"Ada\"')", flag, err)
 	}
-	return data, nil
+	return json.RawMessage(data), nil
 }
 
 func readFile(path string) ([]byte, error) {

@@ -16,6 +16,16 @@ type ActivityOptions struct {
 	ScheduleToClose time.Duration `json:"scheduleToClose,omitempty"`
 	// Heartbeat bounds the time between two heartbeats.
 	Heartbeat time.Duration `json:"heartbeat,omitempty"`
+	// Priority of the activity; "" is that of the instance.
+	Priority Priority `json:"priority,omitempty"`
+	// Session binds the activity to a worker.
+	Session *Session `json:"session,omitempty"`
+}
+
+// Session is where the activities of a session run, and by which event that worker was chosen.
+type Session struct {
+	Worker int64 `json:"worker,string"`
+	Opened int32 `json:"opened"`
 }
 
 // RetryPolicy says whether and when a failed activity is tried again.

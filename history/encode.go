@@ -44,7 +44,7 @@ func Encode(events []Event) ([]byte, error) {
 func appendMembers(dst []byte, ev Event) ([]byte, error) {
 	switch ev := ev.(type) {
 	case *ExecutionStarted:
-		if ev.Parent != nil || ev.Begun || ev.Replaces || len(ev.SeenMessages) > 0 || ev.Cancelled != nil || len(ev.Values) > 0 || len(ev.Updates) > 0 {
+		if ev.Parent != nil || ev.Begun || ev.Replaces || ev.Priority != "" || len(ev.SeenMessages) > 0 || ev.Cancelled != nil || len(ev.Values) > 0 || len(ev.Updates) > 0 {
 			break
 		}
 		dst = appendString(append(dst, `,"name":`...), ev.Name)

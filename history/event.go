@@ -29,6 +29,8 @@ type ExecutionStarted struct {
 	// FailParked: the parent gets a failure if the instance is parked for what its code has done.
 	FailParked bool      `json:"failParked,omitempty"`
 	StartedAt  time.Time `json:"at"`
+	// Priority of the instance, and of what it schedules.
+	Priority Priority `json:"priority,omitempty"`
 	// Replaces: the instance may have taken the place of another of its id, so that its id alone does not name it.
 	Replaces bool `json:"replaces,omitempty"`
 	// Begun: the first turn was run with the start, at its time, and has recorded nothing but a TurnStarted after it.
@@ -154,6 +156,8 @@ type ChildScheduled struct {
 	FailParked bool `json:"failParked,omitempty"`
 	// Detached marks an instance that is started and not waited for; it has no parent.
 	Detached bool `json:"detached,omitempty"`
+	// Priority of the child; "" is that of this instance.
+	Priority Priority `json:"priority,omitempty"`
 	// Values is the key-value state that the child begins with.
 	Values map[string]Value `json:"values,omitempty"`
 }

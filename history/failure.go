@@ -23,6 +23,7 @@ const (
 	FailureMisuse      FailureKind = "misuse"         // the programming model was violated
 	FailureCancelled   FailureKind = "cancelled"      // it was cancelled; the message is the reason, "" if none was given
 	FailureTerminated  FailureKind = "terminated"     // it was terminated; the message is the reason, "" if none was given
+	FailureSessionLost FailureKind = "session-lost"   // the worker of the activity's session has ended
 	FailureTimeout     FailureKind = "timeout"        // a time limit passed, see Failure.Timeout
 	FailureLimit       FailureKind = "limit"          // something was larger, or more, than a limit allows, see Failure.Exceeded
 )

@@ -29,18 +29,29 @@ type plan struct {
 	Pause time.Duration
 	// Bytes is the length of the result.
 	Bytes int
+	// Session has the activities of a sequence run in a session.
+	Session bool
 }
 
 // scheduled schedules the activity with number i.
-func (p *plan) scheduled(o *pawl.Context, i int) *pawl.Future[int] {
+func (p *plan) scheduled(o *pawl.Context, i int, options ...pawl.ActivityOptions) *pawl.Future[int] {
 	name := p.Activities[i%len(p.Activities)]
-	return pawl.ActivityByName[int](o, name, stepInput{Number: i, Pause: time.Duration(i%5) * p.Pause})
+	return pawl.ActivityByName[int](o, name, stepInput{Number: i, Pause: time.Duration(i%5) * p.Pause}, options...)
 }
 
 // sequence runs one activity after the other.
 func sequence(o *pawl.Context, p plan) (string, error) {
+	var options []pawl.ActivityOptions
+	if p.Session {
+		session, err := pawl.OpenSession(o, nil)
+		if err != nil {
+			return "", err
+		}
+		defer session.Close()
+		options = append(options, pawl.ActivityOptions{Session: session})
+	}
 	for i := range p.Count {
-		if _, err := p.scheduled(o, i).Await(); err != nil {
+		if _, err := p.scheduled(o, i, options...).Await(); err != nil {
 			return "", err
 		}
 	}

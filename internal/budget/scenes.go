@@ -54,6 +54,8 @@ func scenes() []scene {
 	fan := plan{Activities: []string{stepName}, Count: fanOutWidth}
 	slowFan, large := fan, hello
 	slowFan.Pause = shortPause
+	inSession, stepsInSession := hello, steps
+	inSession.Session, stepsInSession.Session = true, true
 	large.Bytes = largeResult
 	return []scene{{
 		name: "one process", idle: true,
@@ -65,6 +67,10 @@ func scenes() []scene {
 			{name: "fanout100", about: "100 activities at once and their join, 100 free slots", budget: 8, orchestration: fanOutName, plan: fan},
 			{name: "fanout100_slow", about: "the same, the activities take 0 to 4 ms and end one after the other", extra: true,
 				orchestration: fanOutName, plan: slowFan},
+			{name: "session", about: "hello in a session: one more step opens it, none closes it", budget: 3, extra: true,
+				orchestration: sequenceName, plan: inSession},
+			{name: "session_step", about: "a further activity in a session", budget: 1, extra: true,
+				orchestration: sequenceName, plan: stepsInSession, further: furtherSteps},
 		},
 	}, {
 		name:  "client and worker apart",

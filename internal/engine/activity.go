@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/pawlrun/pawl/history"
@@ -23,11 +24,12 @@ type activityRun struct {
 	attempt    int32
 	activity   *Activity
 	payload    history.Payload
-	terms      *terms    // nil: the default
-	left       legacy    // by earlier attempts
-	in         *instance // while the instance is held here; of s.mu
-	void       bool      // nobody waits for the result any more; of s.mu
-	over       bool      // the attempt was ended while its code goes on; of s.mu
+	terms      *terms      // nil: the default
+	left       legacy      // by earlier attempts
+	in         *instance   // while the instance is held here; of s.mu
+	void       bool        // nobody waits for the result any more; of s.mu
+	over       bool        // the attempt was ended while its code goes on; of s.mu
+	unfit      atomic.Bool // nothing was tried: it is for another worker, or for later
 	ctx        context.Context
 	cancel     context.CancelCauseFunc
 	begun      time.Time
@@ -90,15 +92,30 @@ func (s *session) launchClaimed(items []provider.WorkItem, granted []provider.Or
 		}
 	}
 	s.mu.Unlock()
-	s.release(n - len(runs))
+	s.release(n - slotsOf(runs))
 	s.refuse(refused)
+}
+
+// slotsOf is how many slots runs take.
+func slotsOf(runs []*activityRun) (n int) {
+	for _, run := range runs {
+		if !run.activity.hosts {
+			n++
+		}
+	}
+	return n
 }
 
 // runsOf makes runs of claimed items, and results of those that are not to be run.
 func (s *session) runsOf(items []provider.WorkItem) (runs []*activityRun, refused []*ackWorkCall) {
+	activities := s.e.serves().activities
+	if slices.ContainsFunc(items, func(item provider.WorkItem) bool { return activities[item.Class] == nil }) {
+		s.hearMore() // it is for this worker alone, in a priority that is new
+		activities = s.e.serves().activities
+	}
 	for i := range items {
 		item := &items[i]
-		run := &activityRun{s: s, key: item.WorkKey, instanceID: item.InstanceID, token: item.Token, attempt: item.Attempt, activity: s.e.activities[item.Class]}
+		run := &activityRun{s: s, key: item.WorkKey, instanceID: item.InstanceID, token: item.Token, attempt: item.Attempt, activity: activities[item.Class]}
 		if f := run.read(item); f != nil {
 			if begun := item.Attempt - 1; begun > 1 {
 				f.Attempts = begun
@@ -121,6 +138,9 @@ func (run *activityRun) read(item *provider.WorkItem) (f *history.Failure) {
 	run.left, stateErr = readLegacy(item.State)
 	if err = errors.Join(err, stateErr); err != nil {
 		return &history.Failure{Kind: history.FailureBadPayload, Source: run.activity.Name, Message: err.Error()}
+	}
+	if f := run.strayed(); f != nil {
+		return f
 	}
 	if crashed := item.Attempt - 1 - run.left.Ended; crashed >= run.s.e.opts.MaxAttempts {
 		return &history.Failure{Kind: history.FailureQuarantined, Source: run.activity.Name, Cause: run.left.Failure,
@@ -185,6 +205,10 @@ func (run *activityRun) verdict(result history.Payload, failure *history.Failure
 	switch {
 	case run.pending():
 		return verdict{back: &provider.AbandonedWork{WorkKey: run.key, Token: run.token, HandOver: true, State: run.state()}}
+	case run.unfit.Load():
+		return verdict{back: &provider.AbandonedWork{WorkKey: run.key, Token: run.token, UndoAttempt: true, Delay: fullDelay}}
+	case run.activity.hosts:
+		return verdict{cut: true}
 	case failure == nil:
 		return verdict{result: &history.ActivityCompleted{Scheduled: run.key.Event, Result: result}}
 	case run.s.workCtx.Err() != nil:
@@ -222,7 +246,9 @@ func (run *activityRun) finish(c *carrier, result history.Payload, failure *hist
 	v := run.verdict(result, failure)
 	run.rest()
 	s.mu.Lock()
-	s.slots++ // before the turn that follows, which may fill it
+	if !run.activity.hosts {
+		s.slots++ // before the turn that follows, which may fill it
+	}
 	var d delivery
 	if run.over {
 		delete(s.lingering, run)
@@ -324,12 +350,21 @@ func (s *session) newAckWork(key provider.WorkKey, token provider.Token, ev hist
 
 func (c *ackWorkCall) bytes() int { return len(c.item.Body) }
 
-// fail implements batchItem. The item's lease ends with the session and the activity runs again: at least once.
+// refusedDelay is how long an activity waits to be run again whose result the store has refused.
+const refusedDelay = time.Second
+
+// fail implements batchItem. The item is given back, and the activity runs again: at least once. That was no outcome, so it
+// is quarantined if the store goes on refusing its results.
 func (c *ackWorkCall) fail(err error) {
-	c.s.recorded(1)
-	if c.s.ctx.Err() == nil {
-		c.s.e.log.Error("result of an activity could not be recorded; it will run again", "event", c.item.Event, "error", err)
+	s := c.s
+	if s.ctx.Err() == nil {
+		s.e.log.Error("result of an activity could not be recorded; it will run again", "event", c.item.Event, "error", err)
+		s.mu.Lock()
+		back := s.giveBackWork(&provider.AbandonedWork{WorkKey: c.item.WorkKey, Token: c.item.Token, Delay: refusedDelay}, nil)
+		s.mu.Unlock()
+		s.returns.add(back)
 	}
+	s.recorded(1)
 }
 
 // record sends results that belong to no held instance to the store. Each is counted in s.busy already.
@@ -349,19 +384,20 @@ func (s *session) flushAckWorks(calls []*ackWorkCall, _ *carrier) {
 		req.Items = append(req.Items, item)
 	}
 	req.ClaimWork, req.ClaimRequest = s.claimAlong(len(calls))
-	req.WorkClasses = s.e.workClasses
+	req.WorkClasses, req.WorkRanks = s.workTerms()
+	req.Routed = s.hosted.ever.Load()
 	var reply *provider.AckReply
 	err := s.call(func(ctx context.Context) (err error) {
 		reply, err = s.e.store.AckWorkItems(ctx, req)
 		return err
 	})
 	if err != nil {
-		s.claimedAlong(nil, req.ClaimWork)
+		s.claimedAlong(nil, req.ClaimWork, nil)
 		refused(calls, s.ctx.Err() != nil, err, s.flushAckWorks)
 		return
 	}
 	s.e.clock.observe(reply.Now)
-	s.claimedAlong(reply.Work, req.ClaimWork)
+	s.claimedAlong(reply.Work, req.ClaimWork, req.WorkRanks)
 	for i := range reply.Granted {
 		s.grant(&reply.Granted[i])
 	}

@@ -111,25 +111,13 @@ func (e *Engine) CompleteActivity(ctx context.Context, token string, result hist
 
 // answeredOtherwise reports whether the history has another answer to an activity than the given one.
 func (e *Engine) answeredOtherwise(ctx context.Context, key provider.WorkKey, body []byte) bool {
-	for from, more := int32(0), true; more; {
-		var turns []provider.Turn
-		err := e.call(ctx, func(ctx context.Context) (err error) {
-			turns, err = e.store.ReadHistory(ctx, provider.HistoryQuery{Ref: key.Ref, Execution: key.Execution, From: from})
-			return err
-		})
-		more = err == nil && len(turns) > 0
-		for _, t := range turns {
-			from = t.Seq + t.Count
-			events, err := history.DecodeTurn(t.Events)
-			if err != nil {
-				return false
-			}
-			for _, ev := range events {
-				if answers(ev, key.Event) {
-					recorded, err := history.Append(nil, ev)
-					return err == nil && !bytes.Equal(recorded, body)
-				}
-			}
+	for ev, err := range e.events(ctx, provider.HistoryQuery{Ref: key.Ref, Execution: key.Execution}) {
+		if err != nil {
+			return false
+		}
+		if answers(ev, key.Event) {
+			recorded, err := history.Append(nil, ev)
+			return err == nil && !bytes.Equal(recorded, body)
 		}
 	}
 	return false

@@ -11,6 +11,9 @@ import (
 func (run *activityRun) begin() {
 	run.begun = time.Now()
 	run.ctx, run.cancel = context.WithCancelCause(run.s.workCtx)
+	if run.activity.hosts {
+		return // it lasts as long as the session
+	}
 	if run.terms == nil {
 		return // the default limit is looked after by the pulse: a timer for each activity would cost more than it does
 	}

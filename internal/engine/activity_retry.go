@@ -39,7 +39,8 @@ func (t *terms) retry(f *history.Failure, tries int32, now time.Time, chance flo
 // final reports whether a failure is one that no other attempt can change, whatever the policy.
 func final(f *history.Failure) bool {
 	switch f.Kind {
-	case history.FailureBadPayload, history.FailureMisuse, history.FailureQuarantined, history.FailureLimit:
+	case history.FailureBadPayload, history.FailureMisuse, history.FailureQuarantined, history.FailureLimit,
+		history.FailureSessionLost:
 		return true
 	case history.FailureTimeout:
 		return f.Timeout == history.TimeoutScheduleToClose || f.Timeout == history.TimeoutScheduleToStart

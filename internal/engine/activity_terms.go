@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pawlrun/pawl/history"
+	"github.com/pawlrun/pawl/provider"
 )
 
 // terms are the options that an activity was scheduled with, and when. Activities with the default options have none.
@@ -16,7 +17,7 @@ type terms struct {
 
 // termsOf returns the terms of an activity scheduled at the given time. The tag alone makes none: it is part of the class.
 func termsOf(o *history.ActivityOptions, at time.Time) *terms {
-	if o == nil || o.Retry == nil && o.ScheduleToStart == 0 && o.StartToClose == 0 && o.ScheduleToClose == 0 && o.Heartbeat == 0 {
+	if o == nil || o.Retry == nil && o.ScheduleToStart == 0 && o.StartToClose == 0 && o.ScheduleToClose == 0 && o.Heartbeat == 0 && o.Session == nil {
 		return nil
 	}
 	return &terms{ActivityOptions: *o, scheduledAt: at}
@@ -28,6 +29,22 @@ func tagOf(o *history.ActivityOptions) string {
 		return ""
 	}
 	return o.Tag
+}
+
+// levelOf returns the priority of an activity that is scheduled with options by an instance of that priority.
+func levelOf(o *history.ActivityOptions, instance history.Priority) int8 {
+	if o == nil || o.Priority == "" {
+		return instance.Level()
+	}
+	return o.Priority.Level()
+}
+
+// workerOf returns the worker that options bind an activity to, 0 if none.
+func workerOf(o *history.ActivityOptions) provider.WorkerID {
+	if o == nil || o.Session == nil {
+		return 0
+	}
+	return provider.WorkerID(o.Session.Worker)
 }
 
 // workInput returns the input of a work item: that of the activity, which is a JSON object or null, or with terms an array

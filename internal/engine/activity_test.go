@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -180,7 +181,7 @@ func TestCrashesAndTriesAreCountedApart(t *testing.T) {
 			boss := launch(t, store.Open(), o, []Orchestration{bounded(history.ActivityOptions{Retry: &policy})}, nil)
 			w := begin(t, boss, "i", "single")
 			synctest.Wait()
-			class := boss.classes.ids[activityClass("work", "")]
+			class := boss.classes.ids[activityClass("work", "", 0)]
 			var attempts []int32
 			var hands *Engine
 			work := Activity{Name: "work", Run: func(_ context.Context, info ActivityInfo, _ history.Payload) (history.Payload, *history.Failure) {
@@ -330,6 +331,38 @@ func TestCompleteActivityAfterLostReply(t *testing.T) {
 		ends(t, w, time.Minute)
 		if _, err := client.CompleteActivity(t.Context(), "token", history.Payload{}, nil); !errors.Is(err, ErrBadToken) {
 			t.Errorf("no token: %v", err)
+		}
+	})
+}
+
+// TestRefusedResult: an activity whose result the store refuses runs again soon, and its worker goes on.
+func TestRefusedResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := model.New(model.Options{})
+		launch(t, store.Open(), options(t), []Orchestration{single}, nil)
+		var infos []int32
+		handle := &hook{Provider: store.Open(), before: func(op string, n int) error {
+			if op == "AckWorkItems" && n < 2 {
+				return errRefused
+			}
+			return nil
+		}}
+		worker := launch(t, handle, options(t), nil, []Activity{{Name: "work", Run: func(_ context.Context, info ActivityInfo, _ history.Payload) (history.Payload, *history.Failure) {
+			infos = append(infos, info.Attempt)
+			return history.Payload{}, nil
+		}}})
+		first := worker.current()
+		begun := time.Now()
+		w := begin(t, launch(t, store.Open(), options(t), nil, nil), "i", "single")
+		ends(t, w, time.Minute)
+		if !slices.Equal(infos, []int32{1, 2, 3}) {
+			t.Errorf("attempts %v, want three", infos)
+		}
+		if took := time.Since(begun); took > 2*refusedDelay+3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if worker.current() != first {
+			t.Error("the worker has begun a new session")
 		}
 	})
 }

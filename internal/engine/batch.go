@@ -86,9 +86,7 @@ func (b *batcher[T]) run(c *carrier) {
 	for {
 		b.e.crew.letOthersRun()
 		b.mu.Lock()
-		b.underWay -= n
-		if len(b.queue) == 0 {
-			b.senders--
+		if b.over(n) {
 			b.mu.Unlock()
 			return
 		}
@@ -121,16 +119,21 @@ func (b *batcher[T]) run(c *carrier) {
 // handOver ends a sender, in favour of another if one is wanted.
 func (b *batcher[T]) handOver(sent int) {
 	b.mu.Lock()
-	b.underWay -= sent
-	if len(b.queue) == 0 {
-		b.senders--
-		b.mu.Unlock()
-		return
-	}
+	over := b.over(sent)
 	b.mu.Unlock()
-	if !b.e.enlist(b.run) {
+	if !over && !b.e.enlist(b.run) {
 		b.abort()
 	}
+}
+
+// over notes that a sender has sent so many, and reports whether that was the last it had to do. b.mu is held.
+func (b *batcher[T]) over(sent int) bool {
+	b.underWay -= sent
+	if len(b.queue) > 0 {
+		return false
+	}
+	b.senders--
+	return true
 }
 
 // refused deals with a call that failed as a whole: its items are sent one by one, so that a bad one does not cost the

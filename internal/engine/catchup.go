@@ -91,19 +91,17 @@ func (in *instance) turnsSince(from int32) ([]provider.Turn, error) {
 		return in.history, nil
 	}
 	var turns []provider.Turn
-	for next := from; next < in.nextSeq; {
-		more, err := in.s.readHistory(provider.HistoryQuery{Ref: in.Ref, Execution: in.execution, From: next})
+	next := from
+	for t, err := range walk(provider.HistoryQuery{Ref: in.Ref, Execution: in.execution, From: from}, in.s.readHistory) {
 		if err != nil {
 			return nil, err
 		}
-		if len(more) == 0 {
-			return nil, fmt.Errorf("history of %q ends at event %d of %d", in.id, next, in.nextSeq)
+		turns = append(turns, t)
+		if next = t.Seq + t.Count; next >= in.nextSeq {
+			return turns, nil
 		}
-		turns = append(turns, more...)
-		last := more[len(more)-1]
-		next = last.Seq + last.Count
 	}
-	return turns, nil
+	return nil, fmt.Errorf("history of %q ends at event %d of %d", in.id, next, in.nextSeq)
 }
 
 // maxReads is how many instances may be reading their history at a time. Each read is a call of its own and a store has few
@@ -127,7 +125,7 @@ func (s *session) readHistory(q provider.HistoryQuery) (turns []provider.Turn, e
 
 // newExecution makes the coroutine for the current execution.
 func (in *instance) newExecution(events []history.Event) error {
-	o := in.s.e.orchestrations[in.class]
+	o := in.s.e.serves().orchestrations[in.class]
 	if o == nil {
 		return fmt.Errorf("class %d is not registered here", in.class)
 	}

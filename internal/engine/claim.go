@@ -18,9 +18,15 @@ type claimer struct {
 	wake  chan struct{}
 	maybe atomic.Bool
 	force atomic.Bool // of the loop that claims work: not to be left to a commit
+
+	passedOver atomic.Int32 // claims by rank, since the last that was not, that may have left something behind
+	urgent     atomic.Int32 // the priority of the least urgent item of the last claim, if there may be more of these
 }
 
-func (c *claimer) init() { c.wake = make(chan struct{}, 1) }
+func (c *claimer) init() {
+	c.wake = make(chan struct{}, 1)
+	c.urgent.Store(noneUrgent)
+}
 
 // kick wakes the loop; kicks that come while it is awake count once.
 func (c *claimer) kick() {
@@ -75,7 +81,8 @@ func (s *session) fetchInstances() {
 			return
 		}
 		s.orch.maybe.Store(false)
-		req := &provider.FetchRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.claimable(), Max: room, Timers: timers, Sleep: true}
+		req := &provider.FetchRequest{Worker: s.worker, Request: provider.NewToken(), Max: room, Timers: timers, Sleep: true}
+		req.Classes, req.Ranks = s.orch.terms(&s.e.serves().turns)
 		var items []provider.OrchestrationItem
 		err := s.call(func(ctx context.Context) (err error) {
 			items, err = s.e.store.FetchOrchestrationItems(ctx, req)
@@ -90,6 +97,7 @@ func (s *session) fetchInstances() {
 			s.logUnlessEnded("fetch of instances failed", err)
 			return // the next pulse kicks again
 		}
+		s.orch.noteUrgency(len(items) >= room, req.Ranks, s.levelsOfInstances(items))
 		for i := range items {
 			s.grant(&items[i])
 		}
@@ -131,7 +139,7 @@ func (s *session) claimWork() {
 // way; when none is left it is woken again.
 func (s *session) fetchWork() {
 	force := s.work.force.Swap(false)
-	for len(s.e.workClasses) > 0 {
+	for s.works() {
 		s.mu.Lock()
 		if s.busy > 0 && !force {
 			s.mu.Unlock()
@@ -149,7 +157,8 @@ func (s *session) fetchWork() {
 			return
 		}
 		s.work.maybe.Store(false)
-		req := &provider.FetchWorkRequest{Worker: s.worker, Request: provider.NewToken(), Classes: s.e.workClasses, Max: n, Sleep: true, Serves: s.e.claimable()}
+		req := &provider.FetchWorkRequest{Worker: s.worker, Request: provider.NewToken(), Max: n, Sleep: true, Serves: s.e.claimable(), Routed: s.hosted.ever.Load()}
+		req.Classes, req.Ranks = s.workTerms()
 		var reply *provider.FetchWorkReply
 		err := s.call(func(ctx context.Context) (err error) {
 			reply, err = s.e.store.FetchWorkItems(ctx, req)
@@ -159,6 +168,7 @@ func (s *session) fetchWork() {
 			s.logUnlessEnded("fetch of activities failed", err)
 			reply = &provider.FetchWorkReply{}
 		}
+		s.noteWork(reply.Work, len(reply.Work) >= n, req.Ranks)
 		s.launchClaimed(reply.Work, reply.Granted, n)
 		s.settled()
 		if len(reply.Work) < n {
@@ -171,7 +181,7 @@ func (s *session) fetchWork() {
 // claimAlong decides about the claim of queued work that a call with the outcomes of so many makes along the way: none
 // unless the queue may hold some and slots are free. claimedAlong must follow.
 func (s *session) claimAlong(outcomes int) (n int, request provider.Token) {
-	if len(s.e.workClasses) == 0 || !s.work.maybe.Load() {
+	if !s.works() || !s.work.maybe.Load() {
 		return 0, 0
 	}
 	s.mu.Lock()
@@ -186,15 +196,43 @@ func (s *session) claimAlong(outcomes int) (n int, request provider.Token) {
 	return n, provider.NewToken()
 }
 
-// claimedAlong takes what the claim for n slots has brought.
-func (s *session) claimedAlong(items []provider.WorkItem, n int) {
+// claimedAlong takes what the claim for n slots, with those ranks, has brought.
+func (s *session) claimedAlong(items []provider.WorkItem, n int, ranks []int16) {
 	if n == 0 {
 		return
 	}
+	s.noteWork(items, len(items) >= n, ranks)
 	if len(items) == n {
 		s.work.maybe.Store(true)
 	}
 	s.launchClaimed(items, nil, n)
+}
+
+// works reports whether there may be queued work for this worker.
+func (s *session) works() bool { return len(s.e.serves().work.classes) > 0 }
+
+// noteWork keeps what a claim of work says of the queue.
+func (s *session) noteWork(items []provider.WorkItem, full bool, ranks []int16) {
+	s.work.noteUrgency(full, ranks, func(yield func(int8) bool) {
+		levels := s.e.serves().levels
+		for i := range items {
+			if !yield(levels[items[i].Class]) {
+				return
+			}
+		}
+	})
+}
+
+// levelsOfInstances are the priorities of granted instances.
+func (s *session) levelsOfInstances(items []provider.OrchestrationItem) func(yield func(int8) bool) {
+	return func(yield func(int8) bool) {
+		levels := s.e.serves().levels
+		for i := range items {
+			if !yield(levels[items[i].Class]) {
+				return
+			}
+		}
+	}
 }
 
 func (s *session) logUnlessEnded(msg string, err error) {

@@ -8,12 +8,12 @@ import (
 	"github.com/pawlrun/pawl/provider"
 )
 
-func orchestrationClass(name, version string) provider.Class {
-	return provider.Class{Kind: provider.ClassOrchestration, Name: name, Version: version}
+func orchestrationClass(name, version string, level int8) provider.Class {
+	return provider.Class{Kind: provider.ClassOrchestration, Name: name, Version: version, Priority: level}
 }
 
-func activityClass(name, tag string) provider.Class {
-	return provider.Class{Kind: provider.ClassActivity, Name: name, Tag: tag}
+func activityClass(name, tag string, level int8) provider.Class {
+	return provider.Class{Kind: provider.ClassActivity, Name: name, Tag: tag, Priority: level}
 }
 
 // classCache remembers the store's numbers of classes, which never change.
@@ -63,13 +63,15 @@ func (c *classCache) resolve(ctx context.Context, e *Engine, classes []provider.
 	if err != nil {
 		return nil, err
 	}
+	known := make([]provider.KnownClass, len(missing))
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for i, class := range missing {
-		c.ids[class] = got[i]
+		c.ids[class], known[i] = got[i], provider.KnownClass{ID: got[i], Class: class}
 	}
 	for i, class := range classes {
 		ids[i] = c.ids[class]
 	}
+	c.mu.Unlock()
+	e.learn(known)
 	return ids, nil
 }

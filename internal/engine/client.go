@@ -14,6 +14,7 @@ import (
 type StartSpec struct {
 	InstanceID    string
 	Name, Version string
+	Priority      history.Priority
 	Input         history.Payload
 	// Waiter, if set, waits for the end of the instance that is created, and of no other of that id.
 	Waiter *Waiter
@@ -91,7 +92,7 @@ func (c *startCall) giveUp() {
 //
 // If ctx ends first the outcome is unknown, unless the error says otherwise: the instance may be created or not.
 func (e *Engine) StartInstance(ctx context.Context, spec StartSpec) (provider.ItemStatus, error) {
-	ids, err := e.classes.resolve(ctx, e, []provider.Class{orchestrationClass(spec.Name, spec.Version)})
+	ids, err := e.classes.resolve(ctx, e, []provider.Class{orchestrationClass(spec.Name, spec.Version, spec.Priority.Level())})
 	if err != nil {
 		return 0, err
 	}
@@ -100,7 +101,7 @@ func (e *Engine) StartInstance(ctx context.Context, spec StartSpec) (provider.It
 	}
 	defer e.startPlaces.leave()
 	id := provider.NewExecutionID()
-	started := &history.ExecutionStarted{Name: spec.Name, Version: spec.Version, ExecutionID: id.String(), Input: spec.Input, StartedAt: e.clock.now(),
+	started := &history.ExecutionStarted{Name: spec.Name, Version: spec.Version, Priority: spec.Priority, ExecutionID: id.String(), Input: spec.Input, StartedAt: e.clock.now(),
 		Values: readable(spec.Values), Replaces: spec.ReplaceEnded}
 	values, err := storedValues(spec.Values)
 	if err != nil {
@@ -156,7 +157,7 @@ func (c *startCall) runFirstTurn(ctx context.Context, e *Engine, started *histor
 		return false, nil
 	}
 	s.mu.Lock()
-	if !s.admit() {
+	if !s.admit(started.Priority.Level()) {
 		s.mu.Unlock()
 		return false, nil
 	}
@@ -383,26 +384,15 @@ func (e *Engine) flushSends(calls []*sendCall, _ *carrier) {
 // received reports whether the last execution of an instance has taken a message: the first try of a repeated send may
 // have brought it, and it may have been what ended the instance.
 func (e *Engine) received(m *provider.NewMessage) bool {
-	found := false
-	for from, more := int32(0), true; more && !found; {
-		var turns []provider.Turn
-		err := e.call(e.ctx, func(ctx context.Context) (err error) {
-			turns, err = e.store.ReadHistory(ctx, provider.HistoryQuery{InstanceID: m.Target, From: from})
-			return err
-		})
-		more = err == nil && len(turns) > 0
-		for _, t := range turns {
-			from = t.Seq + t.Count
-			events, err := history.DecodeTurn(t.Events)
-			if err != nil {
-				return false
-			}
-			for _, ev := range events {
-				found = found || isFrom(ev, m)
-			}
+	for ev, err := range e.events(e.ctx, provider.HistoryQuery{InstanceID: m.Target}) {
+		if err != nil {
+			return false
+		}
+		if isFrom(ev, m) {
+			return true
 		}
 	}
-	return found
+	return false
 }
 
 // isFrom reports whether an event is what became of a message. Requests to cancel are all alike.

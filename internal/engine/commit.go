@@ -83,7 +83,7 @@ func (in *instance) planNext(p *plan, out *replay.Outcome) error {
 	if err != nil {
 		return err
 	}
-	ids, err := in.s.e.classes.resolve(in.s.ctx, in.s.e, []provider.Class{orchestrationClass(p.next.Name, p.next.Version)})
+	ids, err := in.s.e.classes.resolve(in.s.ctx, in.s.e, []provider.Class{orchestrationClass(p.next.Name, p.next.Version, p.next.Priority.Level())})
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (in *instance) planEnd(p *plan, out *replay.Outcome, started *history.Execu
 
 // cancel gives the reserved slots back.
 func (p *plan) cancel(s *session) {
-	s.release(len(p.launch))
+	s.release(slotsOf(p.launch))
 	p.launch = nil
 }
 
@@ -170,19 +170,20 @@ func (s *session) flushAcks(calls []*ackCall, by *carrier) {
 		req.Items = append(req.Items, c.item)
 	}
 	req.ClaimWork, req.ClaimRequest = s.claimAlong(len(calls))
-	req.WorkClasses = s.e.workClasses
+	req.WorkClasses, req.WorkRanks = s.workTerms()
+	req.Routed = s.hosted.ever.Load()
 	var reply *provider.AckReply
 	err := s.call(func(ctx context.Context) (err error) {
 		reply, err = s.e.store.AckOrchestrationItems(ctx, req)
 		return err
 	})
 	if err != nil {
-		s.claimedAlong(nil, req.ClaimWork)
+		s.claimedAlong(nil, req.ClaimWork, nil)
 		refused(calls, s.ctx.Err() != nil, err, s.flushAcks)
 		return
 	}
 	s.e.clock.observe(reply.Now)
-	s.claimedAlong(reply.Work, req.ClaimWork)
+	s.claimedAlong(reply.Work, req.ClaimWork, req.WorkRanks)
 	holds := make(map[provider.Ref]bool, len(reply.Work))
 	for i := range reply.Work {
 		holds[reply.Work[i].Ref] = true
@@ -244,7 +245,7 @@ func (c *ackCall) applied(r *provider.AckResult, by *carrier) {
 	in.given, in.missed = nil, false
 	if in.replayed {
 		in.replayed = false
-		s.e.replayedWell(in.class)
+		s.e.divergences.replayedWell(s.e.serves().orchestrations[in.class])
 	}
 	in.token, in.nextSeq = p.commit.Request, in.nextSeq+p.commit.EventCount
 	unread := in.unread(p.commit.Request, r.Messages)

@@ -35,17 +35,18 @@ func TestClassesStop(t *testing.T) {
 			if err := e.register(t.Context(), []Orchestration{{Name: "o", Version: "1.0.0"}, {Name: "o", Version: "2.0.0"}}, nil); err != nil {
 				t.Fatal(err)
 			}
-			bad, other := e.orchClasses[0], e.orchClasses[1]
+			badClass, otherClass := e.claimable()[0], e.claimable()[1]
+			bad, other := e.serves().orchestrations[badClass], e.serves().orchestrations[otherClass]
 			for _, id := range c.instances {
 				if id == success {
-					e.replayedWell(bad)
+					e.divergences.replayedWell(bad)
 				} else {
 					e.noteDivergence(bad, id, parkReason{Reason: "diverged"})
 				}
-				e.replayedWell(other)
+				e.divergences.replayedWell(other)
 			}
-			if e.runs(bad) == c.stops || slices.Contains(e.claimable(), bad) == c.stops || !e.runs(other) || !slices.Contains(e.claimable(), other) {
-				t.Errorf("runs %v, claims %v of %v", e.runs(bad), e.claimable(), e.orchClasses)
+			if e.runs(badClass) == c.stops || slices.Contains(e.claimable(), badClass) == c.stops || !e.runs(otherClass) || !slices.Contains(e.claimable(), otherClass) {
+				t.Errorf("runs %v, claims %v of %v and %v", e.runs(badClass), e.claimable(), badClass, otherClass)
 			}
 			if stopped := e.StoppedClasses(); c.stops != (len(stopped) == 1 && stopped[0].Version == "1.0.0") || !c.stops && len(stopped) > 0 {
 				t.Errorf("stopped: %+v", stopped)

@@ -58,6 +58,9 @@ type Orchestration struct {
 type Activity struct {
 	Name string
 	Run  ActivityFunc
+
+	opens bool // a session: not begun where there is no room for one
+	hosts bool // a session: takes no slot, and lasts as long as that
 }
 
 // Options configure an Engine. All fields but Tags must be set (package pawl supplies the defaults).
@@ -81,6 +84,8 @@ type Options struct {
 	MaxAttempts int32
 	// ActivityTimeout bounds one attempt of an activity that was scheduled without a limit of its own.
 	ActivityTimeout time.Duration
+	// MaxSessions is how many sessions this process hosts at a time.
+	MaxSessions int
 	// Tags are those that this process serves, beside activities without a tag.
 	Tags []string
 	// MaxBatch bounds the items of one call, MaxBatchBytes their payload bytes.
@@ -105,17 +110,14 @@ type Engine struct {
 	opts  Options
 	log   *slog.Logger
 
-	orchestrations map[provider.ClassID]*Orchestration
-	activities     map[provider.ClassID]*Activity
-	orchClasses    []provider.ClassID // those registered here
-	workClasses    []provider.ClassID
-	classes        classCache
-	clock          clock
-	waiters        waiters
-	updates        subscribers[updateKey, history.Event]       // to answers
-	statuses       subscribers[string, provider.InstanceState] // to custom statuses, by instance
-	divergences    divergences
-	watchdogs      watchdogs
+	registry    registry
+	classes     classCache
+	clock       clock
+	waiters     waiters
+	updates     subscribers[updateKey, history.Event]       // to answers
+	statuses    subscribers[string, provider.InstanceState] // to custom statuses, by instance
+	divergences divergences
+	watchdogs   watchdogs
 
 	starts *batcher[*startCall]
 	sends  *batcher[*sendCall]
@@ -141,6 +143,8 @@ type Engine struct {
 // New makes an engine. It does no I/O.
 func New(store provider.Provider, opts Options) *Engine {
 	e := &Engine{store: store, opts: opts, log: opts.Logger, classes: classCache{ids: map[provider.Class]provider.ClassID{}}}
+	e.registry.orchestrations, e.registry.activities = map[provider.Class]*Orchestration{}, map[provider.Class]*Activity{}
+	e.serve(&served{})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.done = make(chan struct{})
 	e.waiters.byInstance = map[string][]*Waiter{}
@@ -176,35 +180,6 @@ func (e *Engine) Start(ctx context.Context, orchestrations []Orchestration, acti
 	return nil
 }
 
-// register resolves the classes of the registered functions.
-func (e *Engine) register(ctx context.Context, orchestrations []Orchestration, activities []Activity) error {
-	var classes []provider.Class
-	for _, o := range orchestrations {
-		classes = append(classes, orchestrationClass(o.Name, o.Version))
-	}
-	tags := append([]string{""}, e.opts.Tags...)
-	for _, a := range activities {
-		for _, tag := range tags {
-			classes = append(classes, activityClass(a.Name, tag))
-		}
-	}
-	ids, err := e.classes.resolve(ctx, e, classes)
-	if err != nil {
-		return err
-	}
-	e.orchestrations = map[provider.ClassID]*Orchestration{}
-	e.activities = map[provider.ClassID]*Activity{}
-	for i := range orchestrations {
-		e.orchestrations[ids[i]] = &orchestrations[i]
-	}
-	e.orchClasses = ids[:len(orchestrations):len(orchestrations)]
-	e.workClasses = ids[len(orchestrations):]
-	for i, id := range e.workClasses {
-		e.activities[id] = &activities[i/len(tags)]
-	}
-	return nil
-}
-
 // Stop ends the engine: it claims nothing more, lets running turns and activities finish until ctx ends, then cancels
 // them and releases what is left. It returns when every goroutine of the engine has ended, except activities that
 // ignore their cancelled context; those are counted in the returned error. Idempotent.
@@ -227,12 +202,7 @@ func (e *Engine) Stop(ctx context.Context) error {
 	if s != nil {
 		err = s.drain(ctx)
 	}
-	e.cancel()
-	e.mu.Lock()
-	e.closed = true
-	e.mu.Unlock()
-	e.tasks.Wait()
-	e.crew.close()
+	e.Close()
 	e.waiters.closeAll()
 	return err
 }
@@ -334,7 +304,7 @@ func (e *Engine) once(ctx context.Context, f func(context.Context) error) error 
 	return f(ctx)
 }
 
-// Close ends an engine that never started.
+// Close ends what is left of an engine that was stopped, or has never been started.
 func (e *Engine) Close() {
 	e.cancel()
 	e.mu.Lock()

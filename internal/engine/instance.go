@@ -293,7 +293,7 @@ func (in *instance) runTurn(c *carrier) {
 	input := in.nextInput()
 	s.mu.Unlock()
 
-	if in.x == nil && in.nextSeq > 1 && s.e.stoppedRunning(in.class) {
+	if in.x == nil && in.nextSeq > 1 && s.e.divergences.stopped(s.e.serves().orchestrations[in.class]) {
 		in.leave(provider.AbandonedInstance{Ref: in.Ref, Token: in.token, UndoAttempt: true})
 		return
 	}
@@ -312,7 +312,7 @@ func (in *instance) runTurn(c *carrier) {
 		in.giveBack(err)
 	case out.Divergence != nil:
 		reason := divergenceReason(out.Divergence)
-		in.s.e.noteDivergence(in.class, in.id, reason)
+		s.e.noteDivergence(s.e.serves().orchestrations[in.class], in.id, reason)
 		in.park(reason)
 	default:
 		in.submit(c, out)

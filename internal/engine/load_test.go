@@ -153,7 +153,7 @@ func TestShareOfTheQueue(t *testing.T) {
 	o.Slots = 1
 	e := New(model.New(model.Options{}).Open(), o)
 	defer e.Close()
-	e.workClasses = []provider.ClassID{1}
+	e.serve(&served{activities: map[provider.ClassID]*Activity{1: {}}})
 	s := newSession(e)
 	defer s.end()
 	here := func() (n int) {

@@ -207,9 +207,9 @@ func TestDeadlyActivityIsToBlame(t *testing.T) {
 		e := launch(t, store.Open(), options(t), []Orchestration{tolerant}, nil)
 		w := begin(t, e, "i", "tolerant")
 		synctest.Wait()
-		class := e.classes.ids[activityClass("work", "")]
+		class := e.classes.ids[activityClass("work", "", 0)]
 		for range options(t).MaxAttempts {
-			dies(t, store, class, e.orchClasses)
+			dies(t, store, class, e.claimable())
 		}
 		other := listed(store.Open())
 		launch(t, other, options(t), []Orchestration{tolerant}, []Activity{deadly})

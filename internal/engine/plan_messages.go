@@ -15,8 +15,12 @@ import (
 func (in *instance) planChildren(p *plan, out *replay.Outcome) error {
 	s := in.s
 	classes := make([]provider.Class, len(out.Children))
+	priorities := make([]history.Priority, len(out.Children))
 	for i, c := range out.Children {
-		classes[i] = orchestrationClass(c.Event.Name, c.Event.Version)
+		if priorities[i] = c.Event.Priority; priorities[i] == "" {
+			priorities[i] = in.x.Started().Priority
+		}
+		classes[i] = orchestrationClass(c.Event.Name, c.Event.Version, priorities[i].Level())
 	}
 	ids, err := s.e.classes.resolve(s.ctx, s.e, classes)
 	if err != nil {
@@ -29,7 +33,7 @@ func (in *instance) planChildren(p *plan, out *replay.Outcome) error {
 	for i, c := range out.Children {
 		id := provider.NewExecutionID()
 		started := &history.ExecutionStarted{Name: c.Event.Name, Version: c.Event.Version, ExecutionID: id.String(), Input: c.Event.Input,
-			StartedAt: s.e.clock.now(), Values: readable(c.Event.Values)}
+			StartedAt: s.e.clock.now(), Priority: priorities[i], Values: readable(c.Event.Values)}
 		var parent *provider.Parent
 		if !c.Event.Detached {
 			parent = &provider.Parent{InstanceID: in.id, Execution: in.execution, Event: c.Number}

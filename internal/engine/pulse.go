@@ -94,10 +94,11 @@ func (s *session) pulse(ctx context.Context) error {
 		run.timeOut(history.TimeoutStartToClose)
 	}
 	serves := s.newsOfServes()
+	workClasses, _ := s.workTerms()
 	reply, err := e.store.Pulse(ctx, &provider.PulseRequest{
 		Worker: s.worker, Join: !s.beat.joined, Serves: serves, BeatLasts: e.opts.TTL, Name: e.opts.Name, TTL: e.opts.PulseInterval / 2, Reap: s.suspects(sent),
-		Classes: e.claimable(), WorkClasses: e.workClasses, Sleep: true, Watch: e.waiters.watched(),
-		Held: items,
+		Classes: e.claimable(), WorkClasses: workClasses, Routed: s.hosted.ever.Load(), Sleep: true, Watch: e.waiters.watched(),
+		Held: items, ClassesFrom: e.registry.unheard(),
 	})
 	if err != nil {
 		return err
@@ -107,6 +108,7 @@ func (s *session) pulse(ctx context.Context) error {
 	}
 	e.clock.observe(reply.Now)
 	e.lookForStatuses()
+	e.hear(reply.Classes)
 	s.beat.joined = true
 	if serves != nil {
 		s.beat.serves = serves
@@ -142,7 +144,7 @@ func (s *session) newsOfServes() []provider.ClassID {
 	s.mu.Unlock()
 	serves := []provider.ClassID{}
 	if !draining {
-		serves = append(append(serves, s.e.claimable()...), s.e.workClasses...)
+		serves = append(append(serves, s.e.claimable()...), s.e.serves().work.classes...)
 	}
 	if s.beat.joined && slices.Equal(serves, s.beat.serves) {
 		return nil
@@ -278,7 +280,14 @@ func (e *Engine) notified(s *session, note provider.Notification) {
 		}
 	case provider.NotifyStatus:
 		e.statusChanged(note.InstanceID)
-	case provider.NotifyHeld, provider.NotifyReady:
+	case provider.NotifyHeld:
+		if s != nil {
+			s.orch.kick()
+			if s.hosted.ever.Load() { // it may be work for this worker alone
+				s.work.kick()
+			}
+		}
+	case provider.NotifyReady:
 		if s != nil {
 			s.orch.kick()
 		}

@@ -77,7 +77,7 @@ func (e *Engine) snapshot(ctx context.Context, instanceID string, place *seat) (
 		if st, err = e.Read(ctx, instanceID); err != nil || st == nil {
 			return nil, nil, nil, err
 		}
-		if o, _ = e.registered(st.Name, st.Version); o == nil {
+		if o = e.registered(st.Name, st.Version); o == nil {
 			return st, nil, nil, &NotCapableError{st.Name, st.Version}
 		}
 		if err = place.take(ctx, e); err != nil {
@@ -103,42 +103,21 @@ func (e *Engine) snapshot(ctx context.Context, instanceID string, place *seat) (
 // has made way for another meanwhile.
 func (e *Engine) eventsOf(ctx context.Context, st *provider.InstanceState) ([]history.Event, error) {
 	var events []history.Event
-	for next := int32(0); next < st.NextSeq; {
-		turns, err := e.turns(ctx, provider.HistoryQuery{Ref: st.Ref, Execution: st.Execution, From: next})
+	for ev, err := range e.events(ctx, provider.HistoryQuery{Ref: st.Ref, Execution: st.Execution}) {
 		if err != nil {
 			return nil, err
 		}
-		if len(turns) == 0 {
-			return nil, nil
+		if events = append(events, ev); len(events) >= int(st.NextSeq) {
+			break // what follows was committed since
 		}
-		for _, t := range turns {
-			if t.Seq >= st.NextSeq {
-				break // committed since
-			}
-			evs, err := history.DecodeTurn(t.Events)
-			if err != nil {
-				return nil, err
-			}
-			events = append(events, evs...)
-		}
-		last := turns[len(turns)-1]
-		next = last.Seq + last.Count
 	}
-	if n := len(events) - 1; n >= 0 {
-		if _, terminated := events[n].(*history.ExecutionTerminated); terminated {
-			events = events[:n]
-		}
+	if len(events) == 0 || len(events) < int(st.NextSeq) {
+		return nil, nil
+	}
+	if _, terminated := events[len(events)-1].(*history.ExecutionTerminated); terminated {
+		events = events[:len(events)-1]
 	}
 	return events, nil
-}
-
-// turns is one read of a history.
-func (e *Engine) turns(ctx context.Context, q provider.HistoryQuery) (turns []provider.Turn, err error) {
-	err = e.call(ctx, func(ctx context.Context) (err error) {
-		turns, err = e.store.ReadHistory(ctx, q)
-		return err
-	})
-	return turns, err
 }
 
 // replayed returns an execution of its own that has replayed a history. Whoever gets it must unwind it.

@@ -103,7 +103,7 @@ func TestWorkersSayWhatTheyServe(t *testing.T) {
 			t.Errorf("said %v, want 4 classes at first and nothing after", said)
 		}
 		for _, id := range []string{"a", "b", "c"} {
-			e.noteDivergence(e.orchClasses[0], id, parkReason{Reason: "diverged"})
+			e.noteDivergence(e.registered("o", ""), id, parkReason{Reason: "diverged"})
 		}
 		pulses(3)
 		if n := workers(); n != 0 {

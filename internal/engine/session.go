@@ -30,7 +30,8 @@ type session struct {
 	work     claimer
 	reads    chan struct{} // one for each history that is being read
 
-	beat beatState // of the pulse goroutine alone
+	hosted hostedSessions
+	beat   beatState // of the pulse goroutine alone
 
 	mu        sync.Mutex
 	instances map[provider.Ref]*instance
@@ -72,6 +73,7 @@ func newSession(e *Engine) *session {
 	s.reads = make(chan struct{}, maxReads)
 	s.orch.init()
 	s.work.init()
+	s.hosted.most, s.hosted.open = e.opts.MaxSessions, map[provider.WorkKey]*hostedSession{}
 	s.cache.limit = e.opts.CacheBytes
 	s.beat.peers = map[provider.WorkerID]peerBeat{}
 	return s
@@ -89,6 +91,7 @@ func (s *session) run() {
 func (s *session) drain(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining = true
+	s.endHosted()
 	quiet := make(chan struct{})
 	s.quiet = quiet
 	s.checkQuiet()
@@ -250,9 +253,12 @@ func (s *session) fetched(n int, backlog bool) {
 	s.backlog, s.ahead = backlog, (queueShare-1)*n
 }
 
-// admit reports whether an instance that is just started may run here at once, before those that wait in the store. s.mu is
+// admit reports whether an instance of that priority that is just started may run here at once, before those that wait in the store. s.mu is
 // held.
-func (s *session) admit() bool {
+func (s *session) admit(level int8) bool {
+	if s.backlog && s.orch.outranks(level) {
+		return false
+	}
 	if s.closing() || s.busy >= s.e.opts.MaxInstances || s.backlog && s.ahead == 0 {
 		return false
 	}

@@ -108,18 +108,24 @@ func (f *follower) wait(ctx context.Context, answered <-chan history.Event) (*Up
 // look reads what was recorded since the last look, and returns the answer if it is there.
 func (f *follower) look(ctx context.Context) (history.Event, error) {
 	news := false
-	for {
-		turns, err := f.e.turns(ctx, provider.HistoryQuery{Ref: f.st.Ref, Execution: f.execution, From: f.seq})
-		if err != nil {
-			return nil, err
-		}
-		if len(turns) == 0 {
-			break
-		}
-		news = true
-		found, err := f.scan(turns)
-		if err != nil || found != nil || f.gone {
-			return found, err
+	for goesOn := true; goesOn; {
+		goesOn = false
+		for ev, err := range f.e.events(ctx, provider.HistoryQuery{Ref: f.st.Ref, Execution: f.execution, From: f.seq}) {
+			if err != nil {
+				return nil, err
+			}
+			news = true
+			f.seq++
+			if updateID(ev) == f.id {
+				return ev, nil
+			}
+			if f.gone = outcomeOf(ev) != nil; f.gone {
+				return nil, nil
+			}
+			if _, goesOn = ev.(*history.ExecutionContinuedAsNew); goesOn {
+				f.execution, f.seq = f.execution+1, 0
+				break
+			}
 		}
 	}
 	if news {
@@ -130,32 +136,6 @@ func (f *follower) look(ctx context.Context) (history.Event, error) {
 		f.gone = true // removed, or replaced
 	}
 	return nil, err
-}
-
-// scan goes through turns up to the answer or the end of the execution.
-func (f *follower) scan(turns []provider.Turn) (history.Event, error) {
-	for _, t := range turns {
-		events, err := history.DecodeTurn(t.Events)
-		if err != nil {
-			return nil, err
-		}
-		f.seq = t.Seq + t.Count
-		for _, ev := range events {
-			if updateID(ev) == f.id {
-				return ev, nil
-			}
-		}
-		if len(events) == 0 {
-			continue
-		}
-		last := events[len(events)-1]
-		if _, goesOn := last.(*history.ExecutionContinuedAsNew); goesOn {
-			f.execution, f.seq = f.execution+1, 0
-			return nil, nil
-		}
-		f.gone = outcomeOf(last) != nil
-	}
-	return nil, nil
 }
 
 // updateID is the id of the update that an event answers, "" if it answers none.
@@ -190,25 +170,23 @@ func (f *follower) answer(ctx context.Context, ev history.Event) (*UpdateAnswer,
 
 // answerAt reads the answer that was recorded at a place; nil if it is not there any more.
 func (e *Engine) answerAt(ctx context.Context, ref provider.Ref, at history.UpdateAt) (history.Event, error) {
-	for next := int32(0); ; {
-		turns, err := e.turns(ctx, provider.HistoryQuery{Ref: ref, Execution: at.Execution, From: next})
-		if err != nil || len(turns) == 0 {
+	for t, err := range e.turns(ctx, provider.HistoryQuery{Ref: ref, Execution: at.Execution}) {
+		if err != nil {
 			return nil, err
 		}
-		for _, t := range turns {
-			if next = t.Seq + t.Count; next <= at.Event {
-				continue
-			}
-			events, err := history.DecodeTurn(t.Events)
-			if err != nil {
-				return nil, err
-			}
-			if ev := events[at.Event-t.Seq]; updateID(ev) == at.ID {
-				return ev, nil
-			}
-			return nil, nil
+		if t.Seq+t.Count <= at.Event {
+			continue // not worth decoding
 		}
+		events, err := history.DecodeTurn(t.Events)
+		if err != nil {
+			return nil, err
+		}
+		if ev := events[at.Event-t.Seq]; updateID(ev) == at.ID {
+			return ev, nil
+		}
+		return nil, nil
 	}
+	return nil, nil
 }
 
 // lastAnswer looks for the answer to an update that an instance has got before it ended.

@@ -30,6 +30,9 @@ func (x *Execution) Failed(err error) *Future { return &Future{x: x, event: -1, 
 // Name is the name of what was scheduled.
 func (f *Future) Name() string { return f.name }
 
+// Event is the number of the event that scheduled it, -1 if none has.
+func (f *Future) Event() int32 { return f.event }
+
 // InstanceID is the id of a child, detached or not; "" if none was scheduled.
 func (f *Future) InstanceID() string { return f.instanceID }
 

@@ -18,17 +18,20 @@ import (
 )
 
 // Main runs an example: register declares its functions, run does the work with the started app.
-func Main(register func(*pawl.App), run func(context.Context, *pawl.App) error) {
+func Main(register func(*pawl.App), run func(context.Context, *pawl.App) error) { MainWith(nil, register, run) }
+
+// MainWith is Main for an app with options.
+func MainWith(opts *pawl.Options, register func(*pawl.App), run func(context.Context, *pawl.App) error) {
 	store := flag.String("store", sqlite.Memory, "where to keep the state: a file, "+sqlite.Memory+" or a postgres:// URL")
 	flag.Parse()
 	log.SetFlags(0)
-	if err := start(*store, register, run); err != nil {
+	if err := start(*store, opts, register, run); err != nil {
 		log.Fatal(err)
 	}
 }
 
 // start connects an app, runs the example with it and stops it again. An interrupt ends the example early.
-func start(storeName string, register func(*pawl.App), run func(context.Context, *pawl.App) error) (err error) {
+func start(storeName string, opts *pawl.Options, register func(*pawl.App), run func(context.Context, *pawl.App) error) (err error) {
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer cancel()
 	store, err := cli.OpenStore(ctx, storeName, slog.Default())
@@ -36,7 +39,7 @@ func start(storeName string, register func(*pawl.App), run func(context.Context,
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	app := pawl.New(store, nil)
+	app := pawl.New(store, opts)
 	register(app)
 	if err := app.Start(ctx); err != nil {
 		return err
