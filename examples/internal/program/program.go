@@ -18,7 +18,9 @@ import (
 )
 
 // Main runs an example: register declares its functions, run does the work with the started app.
-func Main(register func(*pawl.App), run func(context.Context, *pawl.App) error) { MainWith(nil, register, run) }
+func Main(register func(*pawl.App), run func(context.Context, *pawl.App) error) {
+	MainWith(nil, register, run)
+}
 
 // MainWith is Main for an app with options.
 func MainWith(opts *pawl.Options, register func(*pawl.App), run func(context.Context, *pawl.App) error) {
