@@ -23,10 +23,12 @@ func TestConnectionsFail(t *testing.T) {
 	w := &world{TB: t, ctx: ctx}
 	dsn, schema := named(t, pgtest.URL(t))
 	var runs sync.Map // idempotency key to number of executions
+	var begun atomic.Int64
 	count := func(ctx context.Context, n int) (int, error) {
 		info, _ := pawl.ActivityInfoFrom(ctx)
 		counter, _ := runs.LoadOrStore(info.IdempotencyKey, new(atomic.Int32))
 		counter.(*atomic.Int32).Add(1)
+		begun.Add(1)
 		return n + 1, nil
 	}
 	three := func(o *pawl.Context, n int) (int, error) {
@@ -41,7 +43,7 @@ func TestConnectionsFail(t *testing.T) {
 	register := []func(*pawl.App){orchestration(three, pawl.Name("three")), activity(count, pawl.Name("count"))}
 	apps := []*tapped{w.tap(dsn, nil, register...), w.tap(dsn, nil, register...)}
 
-	stop := wreck(t, ctx, schema, apps)
+	stop := wreck(t, ctx, schema, apps, &begun)
 	const instances = 800
 	slots := make(chan struct{}, 64)
 	var work sync.WaitGroup
@@ -78,8 +80,10 @@ func TestConnectionsFail(t *testing.T) {
 	}
 }
 
-// wreck breaks connections of the apps until stop is called, which tells how many it cut and how many backends it ended.
-func wreck(t *testing.T, ctx context.Context, schema string, apps []*tapped) (stop func() (cuts, kills int)) {
+// wreck breaks connections of the apps until stop is called, which tells how many it cut and how many backends it ended. The
+// next comes after 50 ms, but not before there was some progress: on a machine that has no time for this test the pulses, too,
+// would get through so seldom that it would be about something else.
+func wreck(t *testing.T, ctx context.Context, schema string, apps []*tapped, progress *atomic.Int64) (stop func() (cuts, kills int)) {
 	t.Helper()
 	admin, err := pgx.Connect(ctx, pgtest.ServerURL(t))
 	if err != nil {
@@ -92,12 +96,16 @@ func wreck(t *testing.T, ctx context.Context, schema string, apps []*tapped) (st
 		defer admin.Close(ctx)
 		tick := time.NewTicker(50 * time.Millisecond)
 		defer tick.Stop()
+		last := int64(-1)
 		for i := 0; ; i++ {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
+			for now := last; now < last+10; now = progress.Load() {
+				select {
+				case <-done:
+					return
+				case <-tick.C:
+				}
 			}
+			last = progress.Load()
 			if i%2 == 0 {
 				cuts += apps[i/2%2].tap.Cut()
 				continue
