@@ -110,10 +110,7 @@ func ActivityInfoFrom(ctx context.Context) (info ActivityInfo, ok bool) {
 // activityRunner adapts a typed activity to the engine.
 func activityRunner[I, O any](app *App, fn ActivityFunc[I, O]) engine.ActivityFunc {
 	return func(ctx context.Context, info engine.ActivityInfo, payload history.Payload) (history.Payload, *history.Failure) {
-		fail := func(err error) (history.Payload, *history.Failure) {
-			f := recordFailure(err)
-			return history.Payload{}, &f
-		}
+		fail := func(err error) (history.Payload, *history.Failure) { return history.Payload{}, recordedFailure(err) }
 		var input I
 		if err := decode("input of activity", info.Name, payload, &input); err != nil {
 			return fail(err)

@@ -70,9 +70,13 @@ func codeOf(kind ErrorKind) string { return history.CleanText(string(kind), maxF
 
 // recordFailure converts an error of user code to its recorded form, causes included. It holds for any error, however
 // broken: within the limits above, and without a panic. An error whose method Error panics is recorded as that panic.
-func recordFailure(err error) history.Failure {
+func recordFailure(err error) history.Failure { return *recordedFailure(err) }
+
+// recordedFailure is recordFailure for those whose frames are to be small: the goroutine of an activity begins with little stack,
+// and growing it costs more than the rest of a short one.
+func recordedFailure(err error) *history.Failure {
 	r := recorder{levels: maxFailureLevels, room: maxFailureRoom}
-	return *r.record(err, 0)
+	return r.record(err, 0)
 }
 
 // recorder records one tree of errors.

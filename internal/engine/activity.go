@@ -178,19 +178,29 @@ func (s *session) cutShort(run *activityRun) {
 // run executes the activity and delivers its result.
 func (run *activityRun) run(c *carrier) {
 	var result history.Payload
-	failure := &history.Failure{Kind: history.FailureGoexit, Source: run.activity.Name,
-		Message: "the activity ended its goroutine with runtime.Goexit (testing.T.FailNow does)"}
+	var failure *history.Failure
+	returned := false
 	defer func() {
-		if r := recover(); r != nil {
-			f := history.PanicFailure(r, debug.Stack())
-			f.Source = run.activity.Name
-			failure = &f
+		if !returned {
+			failure = run.crashed(recover())
 		}
 		run.finish(c, result, failure)
 	}()
 	info := ActivityInfo{InstanceID: run.instanceID, Execution: run.key.Execution, Event: run.key.Event, Name: run.activity.Name,
 		Attempt: run.attempt, Deadline: run.limit(), LastFailure: run.left.Failure, run: run}
 	result, failure = run.activity.Run(run.ctx, info, run.payload)
+	returned = true
+}
+
+// crashed is the failure of code that did not return: it has panicked with that value or, if that is nil, ended its goroutine.
+func (run *activityRun) crashed(value any) *history.Failure {
+	if value == nil {
+		return &history.Failure{Kind: history.FailureGoexit, Source: run.activity.Name,
+			Message: "the activity ended its goroutine with runtime.Goexit (testing.T.FailNow does)"}
+	}
+	f := history.PanicFailure(value, debug.Stack())
+	f.Source = run.activity.Name
+	return &f
 }
 
 // verdict is what an attempt has come to: one of its fields is set.
