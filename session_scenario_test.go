@@ -25,9 +25,10 @@ var sessionScenarios = []scenario{
 
 // place is a process for activities that say where they ran.
 type place struct {
-	name  string
-	ended atomic.Int32 // sessions
-	gate  chan struct{}
+	name    string
+	ended   atomic.Int32 // sessions
+	staying atomic.Int32 // activities that wait for the gate
+	gate    chan struct{}
 }
 
 func (p *place) register(app *pawl.App) {
@@ -54,6 +55,8 @@ func (p *place) register(app *pawl.App) {
 		return p.name + " " + info.SessionID, nil
 	}, pawl.Name("third time"))
 	pawl.RegisterActivity(app, func(ctx context.Context, _ string) (string, error) {
+		p.staying.Add(1)
+		defer p.staying.Add(-1)
 		select {
 		case <-ctx.Done():
 		case <-p.gate:
@@ -178,26 +181,34 @@ func sessionLost(w *world) {
 	}
 }
 
-// idleSessionLost: an orchestration that waits for something else hears of the loss, too.
+// idleSessionLost: an orchestration that waits for something else hears of the loss, too, and at once, although the process
+// that stops waits for an activity.
 func idleSessionLost(w *world) {
 	orch := func(o *pawl.Context, _ string) (string, error) {
 		session, err := pawl.OpenSession(o, nil)
 		if err != nil {
 			return "", err
 		}
-		at, err := pawl.ActivityByName[string](o, "enter", "", pawl.ActivityOptions{Session: session}).Await()
+		in := pawl.ActivityOptions{Session: session}
+		at, err := pawl.ActivityByName[string](o, "enter", "", in).Await()
 		if err != nil {
 			return "", err
 		}
 		if err := pawl.SetCustomStatus(o, at); err != nil {
 			return "", err
 		}
-		first, err := pawl.Select(pawl.Event[string](o, "never"), session.Ended())
-		if err != nil || first != 1 {
+		stay := pawl.ActivityByName[string](o, "stay", "", in)
+		first, err := pawl.Select(pawl.Event[string](o, "never"), stay, session.Ended())
+		if err != nil || first != 2 {
 			return "", fmt.Errorf("%d: %w", first, err)
 		}
-		_, err = session.Ended().Await()
-		return "", err
+		if _, err = session.Ended().Await(); !errors.Is(err, pawl.ErrSessionLost) {
+			return "", fmt.Errorf("ended: %w", err)
+		}
+		if err := pawl.SetCustomStatus(o, "lost"); err != nil {
+			return "", err
+		}
+		return stay.Await()
 	}
 	turns := w.app(nil, orchestration(orch, pawl.Name("orch")))
 	ps, apps := places(w, pawl.Options{})
@@ -207,19 +218,23 @@ func idleSessionLost(w *world) {
 		at = whose(ps, saysOf(w, turns, "idle"))
 		return at >= 0
 	})
-	stopping, cancel := context.WithTimeout(w.ctx, time.Minute)
-	defer cancel()
-	begin := time.Now()
-	if err := apps[at].Stop(stopping); err != nil {
+	w.eventually("the activity runs", func() bool { return ps[at].staying.Load() == 1 })
+	stopped := make(chan error)
+	go func() { stopped <- apps[at].Stop(w.ctx) }()
+	w.eventually("it hears of the loss", func() bool { return saysOf(w, turns, "idle") == "lost" })
+	w.eventually("the context of the session has ended", func() bool { return ps[at].ended.Load() == 1 })
+	select {
+	case err := <-stopped:
+		w.Errorf("stopped before the activity has ended: %v", err)
+	default:
+	}
+	close(ps[at].gate)
+	if err := <-stopped; err != nil {
 		w.Error(err)
 	}
-	if took := time.Since(begin); took > 30*time.Second {
-		w.Errorf("the stop waited %v for an open session", took)
+	if got := result(w, run); got != ps[at].name {
+		w.Errorf("what was running came to %q", got)
 	}
-	if _, err := run.Result(w.ctx); !errors.Is(err, pawl.ErrSessionLost) {
-		w.Error(err)
-	}
-	w.eventually("its context has ended", func() bool { return ps[at].ended.Load() == 1 })
 }
 
 // sessionRoom: no process has more sessions than it may, and who cannot wait for room does not.

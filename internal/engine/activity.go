@@ -217,8 +217,8 @@ func (run *activityRun) verdict(result history.Payload, failure *history.Failure
 		return verdict{back: &provider.AbandonedWork{WorkKey: run.key, Token: run.token, HandOver: true, State: run.state()}}
 	case run.unfit.Load():
 		return verdict{back: &provider.AbandonedWork{WorkKey: run.key, Token: run.token, UndoAttempt: true, Delay: fullDelay}}
-	case run.activity.hosts:
-		return verdict{cut: true}
+	case run.activity.hosts: // nothing else ends it: if it was withdrawn this is dropped
+		return verdict{result: &history.ActivityFailed{Scheduled: run.key.Event, Failure: *failure}}
 	case failure == nil:
 		return verdict{result: &history.ActivityCompleted{Scheduled: run.key.Event, Result: result}}
 	case run.s.workCtx.Err() != nil:

@@ -133,7 +133,7 @@ var errSessionEnded = errors.New("the session has ended")
 // openSession is the activity of that name. Its result is the worker.
 func openSession(_ context.Context, info ActivityInfo, _ history.Payload) (history.Payload, *history.Failure) {
 	s := info.run.s
-	if !s.hosted.reserve(s.ctx, info.run.key) {
+	if !s.serves() || !s.hosted.reserve(s.ctx, info.run.key) {
 		info.run.unfit.Store(true)
 		return history.Payload{}, &history.Failure{Kind: history.FailureError, Source: OpenSession, Message: "no room for another session"}
 	}
@@ -148,7 +148,11 @@ func holdSession(ctx context.Context, info ActivityInfo, _ history.Payload) (his
 	if s.hosted.end(key, context.Cause(ctx)) {
 		s.work.kick() // openings were not claimed meanwhile
 	}
-	return history.Payload{}, &history.Failure{Kind: history.FailureCancelled}
+	return history.Payload{}, sessionLost(HoldSession, "the worker of the session stops")
+}
+
+func sessionLost(activity, why string) *history.Failure {
+	return &history.Failure{Kind: history.FailureSessionLost, Source: activity, Message: why}
 }
 
 // sessionKey names the session that an activity belongs to by the activity that has opened it.
@@ -163,7 +167,7 @@ func (run *activityRun) strayed() *history.Failure {
 	if run.terms == nil || run.terms.Session == nil || run.terms.Session.Worker == int64(run.s.worker) {
 		return nil
 	}
-	return &history.Failure{Kind: history.FailureSessionLost, Source: run.activity.Name, Message: "the worker of the session has ended"}
+	return sessionLost(run.activity.Name, "the worker of the session has ended")
 }
 
 // SessionID is the id of the session that an instance has opened by the activity of that event.
@@ -204,8 +208,8 @@ func (s *session) workTerms() (classes []provider.ClassID, ranks []int16) {
 	return open, openRanks
 }
 
-// endHosted ends the sessions at this worker: it is draining, and activities that are running need not wait for that. s.mu is
-// held.
+// endHosted ends the sessions at this worker, which is draining: their instances are told at once, although activities may go on
+// for long. s.mu is held.
 func (s *session) endHosted() {
 	for _, run := range s.runs {
 		if run.activity.hosts {
