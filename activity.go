@@ -33,6 +33,9 @@ func ActivityByName[O any](o *Context, name string, input any, options ...Activi
 		return failedFuture[O](o, err)
 	}
 	recorded, err := recordOptions(o, options)
+	if errors.Is(err, ErrSessionLost) {
+		return failedFuture[O](o, &ActivityError{Activity: name, Err: err})
+	}
 	if err != nil {
 		return failedFuture[O](o, fmt.Errorf("activity %q: %w", name, err))
 	}

@@ -55,7 +55,8 @@ type Options struct {
 	// Tags are those whose activities this process runs (ActivityOptions.Tag), as far as they are registered, beside those
 	// without a tag. Default: none.
 	Tags []string
-	// MaxSessions is how many sessions may be open in this process at a time (see OpenSession). Default: 100.
+	// MaxSessions is how many sessions may be open in this process at a time (see OpenSession). Default: 100. Negative: none
+	// is opened here.
 	MaxSessions int
 	// Limits bound what the program can make large or many.
 	Limits Limits
@@ -88,7 +89,7 @@ func (o Options) withDefaults() (Options, error) {
 		value int64
 	}{{"MaxActivities", int64(o.MaxActivities)}, {"MaxTurns", int64(o.MaxTurns)}, {"PulseInterval", int64(o.PulseInterval)},
 		{"TTL", int64(o.TTL)}, {"TurnTimeout", int64(o.TurnTimeout)}, {"MaxAttempts", int64(o.MaxAttempts)},
-		{"MaxSessions", int64(o.MaxSessions)}, {"ActivityTimeout", int64(o.ActivityTimeout)}} {
+		{"ActivityTimeout", int64(o.ActivityTimeout)}} {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("%w: Options.%s is %d, it must not be negative", ErrInvalid, f.name, f.value))
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/pawlrun/pawl/history"
@@ -21,7 +20,6 @@ var ErrSessionLost = errors.New("session lost")
 // with the execution (also when that continues as new), or with the process.
 type Session struct {
 	o      *Context
-	id     string
 	tag    string
 	bound  history.Session
 	hold   *replay.Future
@@ -40,8 +38,8 @@ type SessionOptions struct {
 }
 
 // OpenSession chooses a worker for the activities that are then scheduled with ActivityOptions.Session, and waits until
-// there is one: any that has activities registered, serves the tag and has room, this process first. It must be one that has
-// the activities of the session registered: those that are not fail with ErrBadPayload.
+// there is one: any that has activities registered, serves the tag and has room, this process first. Which activities those are
+// is not asked: in that process others fail with ErrBadPayload. Where workers differ, a tag chooses.
 //
 //	session, err := pawl.OpenSession(o, nil)
 //	if err != nil {
@@ -56,29 +54,47 @@ func OpenSession(o *Context, opts *SessionOptions) (*Session, error) {
 	if opts == nil {
 		opts = &SessionOptions{}
 	}
-	options, err := recordOptions(o, []ActivityOptions{{Tag: opts.Tag, ScheduleToStart: opts.ScheduleToStart, Priority: opts.Priority}})
+	options, err := opts.record()
+	if err == nil {
+		err = o.x.MayAwait()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
-	opened := activityFuture[string](o, engine.OpenSession, history.Payload{}, options)
-	worker, err := opened.Await()
+	bound, err := activityFuture[history.Session](o, engine.OpenSession, history.Payload{}, options).Await()
 	if err != nil {
 		return nil, fmt.Errorf("open session: %w", err)
 	}
-	s := &Session{o: o, tag: opts.Tag, bound: history.Session{Opened: opened.raw.Event()}}
-	if s.bound.Worker, err = strconv.ParseInt(worker, 10, 64); err != nil {
-		return nil, fmt.Errorf("open session: %w: worker %q", ErrBadPayload, worker)
-	}
-	s.id = engine.SessionID(o.InstanceID(), o.x.ExecutionNumber(), s.bound.Opened)
-	s.hold = Detached(o).scope.Activity(engine.HoldSession, history.Payload{}, &history.ActivityOptions{Tag: opts.Tag, Session: &s.bound})
+	s := &Session{o: o, tag: opts.Tag, bound: bound}
+	// In a scope of its own: it is there for cleaning up, too. Without a tag, so that any worker can tell of its loss.
+	s.hold = Detached(o).scope.Activity(engine.HoldSession, history.Payload{}, &history.ActivityOptions{Session: &s.bound})
 	return s, nil
 }
 
-// ID is the id of the session, unique in the store: that in ActivityInfo.SessionID of its activities.
-func (s *Session) ID() string { return s.id }
+// record is the recorded form of the options, or all that is wrong with them.
+func (opts *SessionOptions) record() (*history.ActivityOptions, error) {
+	var errs []error
+	if opts.ScheduleToStart < 0 {
+		errs = append(errs, fmt.Errorf("%w: SessionOptions.ScheduleToStart is %v, it must not be negative", ErrInvalid, opts.ScheduleToStart))
+	}
+	if opts.Tag != "" {
+		errs = append(errs, checkName("SessionOptions.Tag", opts.Tag))
+	}
+	priority, err := opts.Priority.recorded("SessionOptions.Priority")
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, err
+	}
+	if *opts == (SessionOptions{}) {
+		return nil, nil
+	}
+	return &history.ActivityOptions{Tag: opts.Tag, ScheduleToStart: opts.ScheduleToStart, Priority: priority}, nil
+}
 
-// Close ends the session: what SessionContext returns in its activities is cancelled there, within a second, and there is
-// room for another. Activities that were scheduled go on. It may be called again, and in a defer.
+// ID is the id of the session, unique in the store: that in ActivityInfo.SessionID of its activities.
+func (s *Session) ID() string { return s.bound.ID }
+
+// Close ends the session: what SessionContext returns in its activities is cancelled there, within about a second, and there
+// is room for another. Activities that were scheduled go on. It may be called again, and in a defer.
 func (s *Session) Close() {
 	s.closed = true
 	s.hold.Cancel("the session was closed")
@@ -105,7 +121,8 @@ func (s *Session) usable(o *Context) error {
 }
 
 // SessionContext returns a context that ends with the session of the activity that ctx belongs to: because it was closed, its
-// execution has ended, or the process stops. It outlives the activity. So what the session has here can be let go:
+// execution has ended, or the process stops, which then waits for the activities of the session first. It outlives the
+// activity. So what the session has here can be let go:
 //
 //	session, _ := pawl.SessionContext(ctx)
 //	context.AfterFunc(session, func() { os.RemoveAll(dir) })

@@ -18,6 +18,11 @@ var sessionScenarios = []scenario{
 	{name: "session is lost with its worker", run: sessionLost},
 	{name: "session with nothing to do is lost", run: idleSessionLost},
 	{name: "room for sessions", run: sessionRoom},
+	{name: "sessions wait in order", run: sessionOrder},
+	{name: "sessions that never begin", run: sessionsNeverBegin},
+	{name: "session is let go after its activities", run: sessionAfterActivities},
+	{name: "anybody tells that a session is lost", run: sessionLossTold},
+	{name: "session ids", run: sessionIDs},
 	{name: "session ends with its execution", run: sessionEnds},
 	{name: "session on a tag", run: sessionTag},
 	{name: "sessions are misused", run: sessionsMisused},
@@ -222,16 +227,19 @@ func idleSessionLost(w *world) {
 	stopped := make(chan error)
 	go func() { stopped <- apps[at].Stop(w.ctx) }()
 	w.eventually("it hears of the loss", func() bool { return saysOf(w, turns, "idle") == "lost" })
-	w.eventually("the context of the session has ended", func() bool { return ps[at].ended.Load() == 1 })
 	select {
 	case err := <-stopped:
 		w.Errorf("stopped before the activity has ended: %v", err)
 	default:
 	}
+	if ps[at].ended.Load() != 0 {
+		w.Error("what the session has there was let go while an activity needs it")
+	}
 	close(ps[at].gate)
 	if err := <-stopped; err != nil {
 		w.Error(err)
 	}
+	w.eventually("the context of the session has ended", func() bool { return ps[at].ended.Load() == 1 })
 	if got := result(w, run); got != ps[at].name {
 		w.Errorf("what was running came to %q", got)
 	}
@@ -384,9 +392,9 @@ func sessionsMisused(w *world) {
 	if got := result(w, start(w, app, other, "", "other")); !strings.HasPrefix(got, "true true") || !strings.Contains(got, "another execution") {
 		w.Error(got)
 	}
-	bad := pawl.New(w.open(w), &pawl.Options{MaxSessions: -1})
+	bad := pawl.New(w.open(w), nil)
 	pawl.RegisterActivity(bad, greet, pawl.Name("pawl:mine"))
-	if err := bad.Start(w.ctx); !errors.Is(err, pawl.ErrInvalid) || !strings.Contains(err.Error(), "Options.MaxSessions is -1") || !strings.Contains(err.Error(), `"pawl:mine" begins with "pawl:"`) {
+	if err := bad.Start(w.ctx); !errors.Is(err, pawl.ErrInvalid) || !strings.Contains(err.Error(), `"pawl:mine" begins with "pawl:"`) {
 		w.Error(err)
 	}
 }

@@ -22,10 +22,10 @@ type ActivityOptions struct {
 	Session *Session `json:"session,omitempty"`
 }
 
-// Session is where the activities of a session run, and by which event that worker was chosen.
+// Session is where the activities of a session run.
 type Session struct {
-	Worker int64 `json:"worker,string"`
-	Opened int32 `json:"opened"`
+	Worker int64  `json:"worker,string"`
+	ID     string `json:"id"` // unique in the store
 }
 
 // RetryPolicy says whether and when a failed activity is tried again.

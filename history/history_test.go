@@ -70,7 +70,7 @@ func every() []Event {
 		&ExecutionStarted{Name: "O", ExecutionID: "00112233445566778899aabbccddeeff", StartedAt: at, Replaces: true, Begun: true},
 		&ExecutionStarted{Name: "O", ExecutionID: "00112233445566778899aabbccddeeff", StartedAt: at, Priority: PriorityHigh},
 		&ChildScheduled{Name: "C", InstanceID: "c-5", Priority: PriorityNormal},
-		&ActivityScheduled{Name: "A", Options: &ActivityOptions{Priority: PriorityLowest, Session: &Session{Worker: -9007199254740993, Opened: 1}}},
+		&ActivityScheduled{Name: "A", Options: &ActivityOptions{Priority: PriorityLowest, Session: &Session{Worker: -9007199254740993, ID: "i/7/1/1"}}},
 		&ActivityFailed{Scheduled: 2, Failure: Failure{Kind: FailureSessionLost, Message: "gone"}},
 	}
 }

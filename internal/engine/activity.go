@@ -2,8 +2,6 @@ package engine
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
 	"slices"
@@ -53,102 +51,6 @@ func (s *session) launch(runs []*activityRun, by *carrier) {
 	}
 }
 
-// launchClaimed starts the items of a claim for which n slots were reserved and gives the other slots back. granted are
-// the instances that came with them.
-func (s *session) launchClaimed(items []provider.WorkItem, granted []provider.OrchestrationItem, n int) {
-	runs, refused := s.runsOf(items)
-	s.mu.Lock()
-	if s.draining { // came too late
-		for _, run := range runs {
-			s.cutShort(run)
-		}
-		s.mu.Unlock()
-		s.release(n)
-		for i := range granted {
-			s.abandon(provider.AbandonedInstance{Ref: granted[i].Ref, Token: granted[i].Token})
-		}
-		s.refuse(refused)
-		return
-	}
-	for i := range granted {
-		s.hold(&granted[i])
-	}
-	for _, run := range runs {
-		if in := s.heldFor(run.key); in != nil {
-			run.in = in
-			in.local[run.key.Event] = run
-		}
-	}
-	s.launch(runs, nil)
-	for i := range granted {
-		// What is not to be run is no reason to hold it. The result that says so asks for it anew, and that counts as an
-		// attempt: a turn that crashes its process must not be tried for ever.
-		if in := s.instances[granted[i].Ref]; in != nil && in.held && !in.busy {
-			if len(in.local) == 0 {
-				in.letGo()
-			} else {
-				in.proceed()
-			}
-		}
-	}
-	s.mu.Unlock()
-	s.release(n - slotsOf(runs))
-	s.refuse(refused)
-}
-
-// slotsOf is how many slots runs take.
-func slotsOf(runs []*activityRun) (n int) {
-	for _, run := range runs {
-		if !run.activity.hosts {
-			n++
-		}
-	}
-	return n
-}
-
-// runsOf makes runs of claimed items, and results of those that are not to be run.
-func (s *session) runsOf(items []provider.WorkItem) (runs []*activityRun, refused []*ackWorkCall) {
-	activities := s.e.serves().activities
-	if slices.ContainsFunc(items, func(item provider.WorkItem) bool { return activities[item.Class] == nil }) {
-		s.hearMore() // it is for this worker alone, in a priority that is new
-		activities = s.e.serves().activities
-	}
-	for i := range items {
-		item := &items[i]
-		run := &activityRun{s: s, key: item.WorkKey, instanceID: item.InstanceID, token: item.Token, attempt: item.Attempt, activity: activities[item.Class]}
-		if f := run.read(item); f != nil {
-			if begun := item.Attempt - 1; begun > 1 {
-				f.Attempts = begun
-			}
-			refused = append(refused, s.newAckWork(run.key, run.token, &history.ActivityFailed{Scheduled: run.key.Event, Failure: *f}))
-			continue
-		}
-		runs = append(runs, run)
-	}
-	return runs, refused
-}
-
-// read takes in a claimed item. It returns the failure of one that is not to be run.
-func (run *activityRun) read(item *provider.WorkItem) (f *history.Failure) {
-	if run.activity == nil {
-		return &history.Failure{Kind: history.FailureBadPayload, Message: fmt.Sprintf("class %d is not registered here", item.Class)}
-	}
-	var err, stateErr error
-	run.payload, run.terms, err = readWorkInput(item.Input)
-	run.left, stateErr = readLegacy(item.State)
-	if err = errors.Join(err, stateErr); err != nil {
-		return &history.Failure{Kind: history.FailureBadPayload, Source: run.activity.Name, Message: err.Error()}
-	}
-	if f := run.strayed(); f != nil {
-		return f
-	}
-	if crashed := item.Attempt - 1 - run.left.Ended; crashed >= run.s.e.opts.MaxAttempts {
-		return &history.Failure{Kind: history.FailureQuarantined, Source: run.activity.Name, Cause: run.left.Failure,
-			Message: fmt.Sprintf("begun %d times without an outcome: it may crash or hang its process", crashed)}
-	}
-	return run.terms.tooLate(run.activity.Name, item.Attempt, &run.left, run.s.e.clock.now())
-}
-
 // heldFor returns the instance of a work item if it is held here in the execution of the item, or is about to be, else
 // nil. s.mu is held.
 func (s *session) heldFor(key provider.WorkKey) *instance {
@@ -157,17 +59,6 @@ func (s *session) heldFor(key provider.WorkKey) *instance {
 		return nil
 	}
 	return in
-}
-
-// refuse records the results of activities that are not to be run.
-func (s *session) refuse(calls []*ackWorkCall) {
-	if len(calls) == 0 {
-		return
-	}
-	s.mu.Lock()
-	s.busy += len(calls)
-	s.mu.Unlock()
-	s.record(calls)
 }
 
 // cutShort notes an activity that a drain has ended: that is no outcome, it runs again elsewhere. s.mu is held.
@@ -256,8 +147,11 @@ func (run *activityRun) finish(c *carrier, result history.Payload, failure *hist
 	v := run.verdict(result, failure)
 	run.rest()
 	s.mu.Lock()
-	if !run.activity.hosts {
+	if run.activity.takesSlot() {
 		s.slots++ // before the turn that follows, which may fill it
+	}
+	if session := run.ofSession(); session != nil && !run.activity.hosts {
+		s.hosted.leave(session.ID)
 	}
 	var d delivery
 	if run.over {

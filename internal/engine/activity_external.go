@@ -19,7 +19,11 @@ var ErrBadToken = errors.New("not the token of an activity")
 // IdempotencyKey is the same in every attempt and no other activity's. The row tells the instance from others that have had
 // its id.
 func (i ActivityInfo) IdempotencyKey() string {
-	return fmt.Sprintf("%s/%d/%d/%d", i.InstanceID, i.run.key.Row, i.Execution, i.Event)
+	return idempotencyKey(i.InstanceID, i.run.key)
+}
+
+func idempotencyKey(instanceID string, key provider.WorkKey) string {
+	return fmt.Sprintf("%s/%d/%d/%d", instanceID, key.Row, key.Execution, key.Event)
 }
 
 // Token returns the token by which a result can be given from outside: it names the work item and proves its lease.

@@ -11,6 +11,9 @@ import (
 func (run *activityRun) begin() {
 	run.begun = time.Now()
 	run.ctx, run.cancel = context.WithCancelCause(run.s.workCtx)
+	if session := run.ofSession(); session != nil {
+		run.beginInSession(session)
+	}
 	if run.activity.hosts {
 		return // it lasts as long as the session
 	}

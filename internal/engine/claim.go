@@ -138,6 +138,8 @@ func (s *session) claimWork() {
 // fetchWork fills free slots. While a turn or a commit is under way it leaves that to the commit, which claims along the
 // way; when none is left it is woken again.
 func (s *session) fetchWork() {
+	s.fetchOpenings()
+	s.refuseRouted()
 	force := s.work.force.Swap(false)
 	for s.works() {
 		s.mu.Lock()

@@ -278,6 +278,11 @@ func (c *ackCall) applied(r *provider.AckResult, by *carrier) {
 		}
 	}
 	s.launch(p.launch, by)
+	if s.hosted.ever.Load() {
+		for _, f := range c.item.Finished { // an opening without what holds the session open
+			s.hosted.forgo(idempotencyKey(in.id, provider.WorkKey{Ref: in.Ref, Execution: c.item.Execution, Event: f.Event}))
+		}
+	}
 	regrant := in.regrant
 	in.regrant = nil
 	s.settle(in, p, again, regrant)

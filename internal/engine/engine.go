@@ -143,7 +143,7 @@ type Engine struct {
 // New makes an engine. It does no I/O.
 func New(store provider.Provider, opts Options) *Engine {
 	e := &Engine{store: store, opts: opts, log: opts.Logger, classes: classCache{ids: map[provider.Class]provider.ClassID{}}}
-	e.registry.orchestrations, e.registry.activities = map[provider.Class]*Orchestration{}, map[provider.Class]*Activity{}
+	e.registry.init()
 	e.serve(&served{})
 	e.ctx, e.cancel = context.WithCancel(context.Background())
 	e.done = make(chan struct{})

@@ -15,50 +15,85 @@ import (
 func TestReservations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		h := hostedSessions{most: 2, open: map[provider.WorkKey]*hostedSession{}}
-		key := func(n int32) provider.WorkKey { return provider.WorkKey{Event: n} }
-		has := func(want bool, n int32, why string) {
+		h := hostedSessions{most: 2, open: map[string]*hostedSession{}}
+		has := func(want bool, id string, why string) {
 			t.Helper()
-			if got := h.context(key(n)).Err() == nil; got != want {
-				t.Errorf("session %d is open: %v, want %v (%s)", n, got, want, why)
+			if got := h.context(id).Err() == nil; got != want {
+				t.Errorf("session %s is open: %v, want %v (%s)", id, got, want, why)
 			}
 		}
-		if h.ever.Load() || h.full() {
-			t.Error("full before anything was opened")
+		room := func(want int, wantCrowded bool, why string) {
+			t.Helper()
+			if n, crowded := h.room(); n != want || crowded != wantCrowded {
+				t.Errorf("room for %d, crowded %v; want %d, %v (%s)", n, crowded, want, wantCrowded, why)
+			}
 		}
-		if !h.reserve(ctx, key(1)) || !h.reserve(ctx, key(2)) || h.reserve(ctx, key(3)) {
+		room(2, false, "nothing was opened")
+		if h.ever.Load() {
+			t.Error("something was opened")
+		}
+		if !h.reserve(ctx, "1") || !h.reserve(ctx, "2") || h.reserve(ctx, "3") {
 			t.Error("two places, and not three")
 		}
-		if !h.reserve(ctx, key(1)) {
+		if !h.reserve(ctx, "1") {
 			t.Error("a repeated opening needs no other place")
 		}
-		h.hold(ctx, key(1))
-		begun := h.context(key(1))
+		h.hold(ctx, "1")
+		begun := h.context("1")
 		<-time.After(reservation) // of the bubble
-		if !h.full() {
-			t.Error("the reservation has ended early")
-		}
+		room(0, true, "the reservation has not ended")
 		<-time.After(time.Second)
-		if h.full() {
-			t.Error("the reservation is kept for ever")
-		}
-		has(true, 1, "it has begun")
-		has(false, 2, "it never began")
-		if !h.reserve(ctx, key(3)) {
+		room(1, true, "the reservation has ended, and others may wait")
+		has(true, "1", "it has begun")
+		has(false, "2", "it never began")
+		if !h.reserve(ctx, "3") {
 			t.Error("the place of the second")
 		}
-		h.hold(ctx, key(2)) // late
-		has(true, 2, "late")
-		if !h.full() || !h.end(key(1), context.Canceled) {
-			t.Error("three in two places are full")
-		}
-		if begun.Err() == nil || context.Cause(begun) != context.Canceled {
+		h.hold(ctx, "2") // late
+		has(true, "2", "late")
+		room(0, true, "three in two places")
+		if !h.end("1", context.Canceled) || begun.Err() == nil || context.Cause(begun) != context.Canceled {
 			t.Error("the context of an ended session has not ended")
 		}
-		if h.end(key(1), context.Canceled) != true || h.end(key(2), context.Canceled) != true || h.end(key(3), context.Canceled) || !h.ever.Load() {
-			t.Error("it was full until the second of three ended")
+		room(0, true, "two in two places")
+		h.forgo("2")
+		has(true, "2", "it has begun")
+		h.forgo("3")
+		has(false, "3", "it had not")
+		room(1, true, "one is left")
+		h.relieved()
+		room(1, false, "nobody waits")
+		if h.end("2", context.Canceled) || !h.ever.Load() {
+			t.Error("somebody waits")
 		}
 	})
+}
+
+// TestSessionOutlivesItsActivities: what is to end after its activities does, and at once if there are none.
+func TestSessionOutlivesItsActivities(t *testing.T) {
+	h := hostedSessions{most: 2, open: map[string]*hostedSession{}}
+	for _, id := range []string{"busy", "idle"} {
+		h.reserve(t.Context(), id)
+		h.hold(t.Context(), id)
+	}
+	h.enter("busy")
+	h.enter("busy")
+	h.enter("unknown")
+	busy, idle := h.context("busy"), h.context("idle")
+	h.endAfterRuns("busy", ErrStopped)
+	h.endAfterRuns("idle", ErrStopped)
+	if busy.Err() != nil || context.Cause(idle) != ErrStopped {
+		t.Errorf("busy %v, idle %v", context.Cause(busy), context.Cause(idle))
+	}
+	h.leave("busy")
+	h.leave("unknown")
+	if busy.Err() != nil || h.context("busy") != busy {
+		t.Error("ended before the last activity")
+	}
+	h.leave("busy")
+	if context.Cause(busy) != ErrStopped || h.context("busy").Err() == nil {
+		t.Errorf("after the last activity: %v", context.Cause(busy))
+	}
 }
 
 // TestLearnedClasses: only what is registered here is run in more priorities, and claims rank them once there are several.
@@ -97,6 +132,12 @@ func TestLearnedClasses(t *testing.T) {
 		if want := -int16(now.levels[id]); now.work.ranks[i] != want {
 			t.Errorf("class %d has rank %d, want %d", id, now.work.ranks[i], want)
 		}
+	}
+	if class, exists := e.registry.unregistered(other[3]); !exists || class.Name != "elsewhere" {
+		t.Errorf("class %d is %+v, %v", other[3], class, exists)
+	}
+	if _, exists := e.registry.unregistered(other[0]); exists {
+		t.Error("what is registered is not")
 	}
 	if e.registry.unheard() != other[6]+1 {
 		t.Errorf("asks again from %d, the last was %d", e.registry.unheard(), other[6])

@@ -32,14 +32,19 @@ func (in *instance) planWork(p *plan, out *replay.Outcome) error {
 	// here reports whether an activity can begin here, if there is a slot for it.
 	here := func(i int) bool {
 		act, w := served.activities[ids[i]], workerOf(out.Activities[i].Event.Options)
-		if act == nil || act.opens && s.hosted.full() {
+		if act == nil {
 			return false
+		}
+		if act.opens {
+			if n, crowded := s.hosted.room(); n == 0 || crowded {
+				return false
+			}
 		}
 		return w == s.worker || w == 0 && !s.work.outranks(classes[i].Priority)
 	}
 	wanted := 0
 	for i := range ids {
-		if here(i) && !served.activities[ids[i]].hosts {
+		if here(i) && served.activities[ids[i]].takesSlot() {
 			wanted++
 		}
 	}
@@ -55,15 +60,15 @@ func (in *instance) planWork(p *plan, out *replay.Outcome) error {
 		}
 		w := provider.NewWork{Event: a.Number, Class: ids[i], Input: input, Worker: workerOf(a.Event.Options)}
 		act := served.activities[ids[i]]
-		if here(i) && (act.hosts && !closing || slots > 0) {
-			if !act.hosts {
+		if here(i) && (!act.takesSlot() && !closing || slots > 0) {
+			if act.takesSlot() {
 				slots--
 			}
 			w.Lease = true
 			p.launch = append(p.launch, &activityRun{s: s, key: provider.WorkKey{Ref: in.Ref, Execution: in.execution, Event: a.Number},
 				instanceID: in.id, token: p.commit.Request, attempt: 1, activity: act, payload: a.Event.Input, terms: terms, in: in})
 		} else if act != nil {
-			p.queued = true
+			p.queued = p.queued || w.Worker == 0 || w.Worker == s.worker
 		} else if w.Worker == 0 {
 			s.e.classes.noteForeign(s.e.log, classes[i])
 		}

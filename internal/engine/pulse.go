@@ -127,7 +127,7 @@ func (s *session) pulse(ctx context.Context) error {
 	if reply.OrchestrationsReady {
 		s.orch.kick()
 	}
-	if reply.WorkReady {
+	if reply.WorkReady || s.awaited() {
 		s.work.force.Store(true) // code that does not come back must not keep the queue waiting
 		s.work.kick()
 	}

@@ -46,7 +46,13 @@ type registry struct {
 	mu             sync.Mutex
 	orchestrations map[provider.Class]*Orchestration // by their class of normal priority
 	activities     map[provider.Class]*Activity
-	heard          provider.ClassID // the number of the last class that a pulse brought
+	heard          provider.ClassID                    // the number of the last class that a pulse brought
+	foreign        map[provider.ClassID]provider.Class // those it brought that are not registered here
+}
+
+func (r *registry) init() {
+	r.orchestrations, r.activities = map[provider.Class]*Orchestration{}, map[provider.Class]*Activity{}
+	r.foreign = map[provider.ClassID]provider.Class{}
 }
 
 // serves is what this process runs now.
@@ -166,11 +172,25 @@ func (e *Engine) hear(classes []provider.KnownClass) {
 	if len(classes) == 0 {
 		return
 	}
+	e.learn(classes)
 	r := &e.registry
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	served := r.now.Load()
+	for _, c := range classes {
+		if _, known := served.levels[c.ID]; !known {
+			r.foreign[c.ID] = c.Class
+		}
+	}
 	r.heard = max(r.heard, classes[len(classes)-1].ID)
-	r.mu.Unlock()
-	e.learn(classes)
+}
+
+// unregistered returns a class that exists and is not registered here.
+func (r *registry) unregistered(id provider.ClassID) (class provider.Class, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	class, ok = r.foreign[id]
+	return class, ok
 }
 
 // hearMore asks for the classes that no pulse has brought yet: there is work of one that nobody here has heard of.

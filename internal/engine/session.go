@@ -73,7 +73,7 @@ func newSession(e *Engine) *session {
 	s.reads = make(chan struct{}, maxReads)
 	s.orch.init()
 	s.work.init()
-	s.hosted.most, s.hosted.open = e.opts.MaxSessions, map[provider.WorkKey]*hostedSession{}
+	s.hosted.most, s.hosted.open = e.opts.MaxSessions, map[string]*hostedSession{}
 	s.cache.limit = e.opts.CacheBytes
 	s.beat.peers = map[provider.WorkerID]peerBeat{}
 	return s

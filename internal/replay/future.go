@@ -48,6 +48,15 @@ func (f *Future) resolve(result history.Payload, failure *history.Failure) {
 	f.result, f.failure, f.done = result, failure, true
 }
 
+// MayAwait returns what Await would return of a future that is not ready because of the code that asks, nil if it would wait.
+func (x *Execution) MayAwait() error {
+	x.enter()
+	if x.handling {
+		return ErrHandlerAwait
+	}
+	return nil
+}
+
 // Await blocks the coroutine until one of the futures is ready and returns the index of the first that is, in
 // argument order. It fails with no future, and if it would have to block another goroutine than the
 // coroutine (ErrForeignGoroutine, which also fails the execution).
