@@ -210,14 +210,18 @@ func nothingStarves(w *world) {
 
 // urgentPasses: in a process that is full of sequences, of which 30 wait, what is more urgent begins within a few steps.
 func urgentPasses(w *world) {
-	var ordinary, passed atomic.Int32
+	var ordinary atomic.Int32
+	var mu sync.Mutex
+	var passed []int       // ordinary steps that began between the schedule and the begin of an urgent one
 	var scheduled sync.Map // when an urgent activity was scheduled, by instance
 	begun := make(chan struct{}, 1)
 	step := func(ctx context.Context, urgent bool) (bool, error) {
 		if urgent {
 			info, _ := pawl.ActivityInfoFrom(ctx)
 			if n, ok := scheduled.Load(info.InstanceID); ok {
-				passed.Add(ordinary.Load() - n.(int32))
+				mu.Lock()
+				defer mu.Unlock()
+				passed = append(passed, int(ordinary.Load()-n.(int32)))
 			}
 			return urgent, nil
 		}
@@ -245,19 +249,20 @@ func urgentPasses(w *world) {
 	app := w.app(&pawl.Options{MaxActivities: 2}, orchestration(steps, pawl.Name("steps")), orchestration(urgent, pawl.Name("urgent")), activity(step, pawl.Name("step")))
 	var runs []*pawl.Run[int]
 	for i := range 30 {
-		runs = append(runs, start(w, app, steps, 6, fmt.Sprint("steps-", i)))
+		runs = append(runs, start(w, app, steps, 12, fmt.Sprint("steps-", i)))
 	}
 	<-begun
-	for i := range 5 {
+	for i := range 10 {
 		run, err := pawl.Start(w.ctx, app, urgent, i, &pawl.StartOptions{InstanceID: fmt.Sprint("urgent-", i), Priority: pawl.PriorityHighest})
 		if err != nil {
 			w.Fatal(err)
 		}
 		result(w, run)
 	}
-	w.Logf("urgent work began behind %d steps on average", passed.Load()/4)
-	if n := passed.Load(); n > 48 { // by age it would be about 80
-		w.Errorf("four that were urgent began behind %d steps", n)
+	// By age it would be about 20. Not the worst of them counts, which chance, or a call that is lost, may have kept.
+	slices.Sort(passed)
+	if len(passed) != 9 || passed[4] > 10 {
+		w.Errorf("what was urgent began behind %v steps", passed)
 	}
 	for _, run := range runs {
 		result(w, run)

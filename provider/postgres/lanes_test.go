@@ -68,9 +68,9 @@ func TestCostOfRanks(t *testing.T) {
 	for i, large := range measure("beside")[:2] {
 		p.flat(calls[i]+" beside a backlog", small[i], large)
 	}
-	// Whoever says that all ranks are alike says nothing.
+	// Whoever says that all ranks are alike says nothing. The second of the two claims meets what the first has left behind.
 	without := p.of(p.claim(worker, classes, nil, false, 10))
-	if alike := p.of(p.claim(worker, classes, []int16{7, 7, 7}, false, 10)); alike.Buffers > without.Buffers+3 {
+	if alike := p.of(p.claim(worker, classes, []int16{7, 7, 7}, false, 10)); alike.Buffers > without.Buffers*21/20 {
 		t.Errorf("with ranks that are alike %+v, without any %+v", alike, without)
 	}
 	p.claim(worker, classes[:2], nil, false, tries*2)()
