@@ -294,6 +294,22 @@ func pay(ctx context.Context, till string) (any, error) {
 	return nil, pawl.ErrResultPending
 }
 
+// paint needs two activities in one place that has a booth.
+func paint(o *pawl.Context, color string) (string, error) {
+	session, err := pawl.OpenSession(o, &pawl.SessionOptions{Tag: "booth"})
+	if err != nil {
+		return "", err
+	}
+	defer session.Close()
+	in := pawl.ActivityOptions{Session: session}
+	if color, err = pawl.Activity(o, mix, color, in).Await(); err != nil {
+		return "", err
+	}
+	return pawl.Activity(o, mix, color, in).Await()
+}
+
+func mix(_ context.Context, color string) (string, error) { return "more " + color, nil }
+
 // deliver needs activities that no worker of these scripts has.
 func deliver(o *pawl.Context, _ any) (any, error) {
 	van := pawl.ActivityByName[any](o, "Drive", nil, pawl.ActivityOptions{Tag: "van"})
@@ -317,6 +333,8 @@ func register(app *pawl.App) error {
 		pawl.RegisterOrchestration(app, nap, pawl.Name("Nap")),
 		pawl.RegisterOrchestration(app, cart, pawl.Name("Cart")),
 		pawl.RegisterOrchestration(app, deliver, pawl.Name("Deliver")),
+		pawl.RegisterOrchestration(app, paint, pawl.Name("Paint")),
+		pawl.RegisterActivity(app, mix, pawl.Name("Mix")),
 		pawl.RegisterActivity(app, sleep, pawl.Name("Sleep")),
 		pawl.RegisterActivity(app, pay, pawl.Name("Pay")),
 	)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,6 +14,7 @@ import (
 
 func workerCommand(s *Session) *cobra.Command {
 	var stopTimeout time.Duration
+	var tags []string
 	options := s.cfg.Options
 	cmd := &cobra.Command{
 		Use:   "worker",
@@ -25,6 +27,11 @@ finish, for --stop-timeout. The second cancels them; what they were doing runs a
 			if stopTimeout <= 0 {
 				return usagef("--stop-timeout %v: want more than nothing", stopTimeout)
 			}
+			for _, tag := range tags {
+				if !slices.Contains(options.Tags, tag) {
+					options.Tags = append(slices.Clip(options.Tags), tag)
+				}
+			}
 			if options.Logger == nil {
 				options.Logger = s.log
 			}
@@ -33,6 +40,8 @@ finish, for --stop-timeout. The second cancels them; what they were doing runs a
 	}
 	cmd.Flags().StringVar(&options.Name, "name", options.Name, "`name` shown to operators (default: host name and process id)")
 	cmd.Flags().IntVar(&options.MaxActivities, "activities", options.MaxActivities, "activities run at a time (default 100)")
+	cmd.Flags().IntVar(&options.MaxSessions, "sessions", options.MaxSessions, "sessions open at a time (default 100; negative: none)")
+	cmd.Flags().StringArrayVar(&tags, "tag", nil, "run activities with this `tag`, too; may be repeated")
 	cmd.Flags().DurationVar(&stopTimeout, "stop-timeout", 30*time.Second, "`time` running activities get to finish when interrupted")
 	return cmd
 }
