@@ -85,33 +85,24 @@ func (f *Failure) Is(target error) bool {
 			}
 		}
 	}
-	switch history.FailureKind(f.Kind) {
-	case history.FailurePanic:
-		return target == ErrPanic
-	case history.FailureGoexit:
-		return target == ErrGoexit
-	case history.FailureExists:
-		return target == ErrAlreadyExists
-	case history.FailureQuarantined:
-		return target == ErrQuarantined
-	case history.FailureDiverged:
-		return target == ErrDiverged
-	case history.FailureBadPayload:
-		return target == ErrBadPayload
-	case history.FailureMisuse:
-		return target == ErrMisuse
-	case history.FailureCancelled:
-		return target == ErrCancelled || target == context.Canceled
-	case history.FailureTerminated:
-		return target == ErrTerminated
-	case history.FailureTimeout:
-		return target == ErrTimeout
-	case history.FailureLimit:
-		return target == ErrLimit
-	case history.FailureSessionLost:
-		return target == ErrSessionLost
-	}
-	return false
+	kind := history.FailureKind(f.Kind)
+	return target != nil && target == kindErrors[kind] || kind == history.FailureCancelled && target == context.Canceled
+}
+
+// kindErrors are what failures of a kind match, whatever error they were.
+var kindErrors = map[history.FailureKind]error{
+	history.FailurePanic:       ErrPanic,
+	history.FailureGoexit:      ErrGoexit,
+	history.FailureExists:      ErrAlreadyExists,
+	history.FailureQuarantined: ErrQuarantined,
+	history.FailureDiverged:    ErrDiverged,
+	history.FailureBadPayload:  ErrBadPayload,
+	history.FailureMisuse:      ErrMisuse,
+	history.FailureCancelled:   ErrCancelled,
+	history.FailureTerminated:  ErrTerminated,
+	history.FailureTimeout:     ErrTimeout,
+	history.FailureLimit:       ErrLimit,
+	history.FailureSessionLost: ErrSessionLost,
 }
 
 // As makes the error that the original was, for those types of this package whose content is recorded.

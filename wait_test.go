@@ -186,9 +186,6 @@ func continueSuggested(w *world) {
 // TestBufferedEventsDrain: a hundred thousand events that were raised while no worker was there are taken, each once, without
 // a continue-as-new that would lose any.
 func TestBufferedEventsDrain(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes some seconds")
-	}
 	const n = 100_000
 	for name, open := range map[string]func(*testing.T) opener{"SQLite": sqliteFile, "PostgreSQL": postgresDatabase} {
 		t.Run(name, func(t *testing.T) {

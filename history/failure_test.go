@@ -1,9 +1,6 @@
 package history
 
 import (
-	"bytes"
-	"os"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -26,36 +23,11 @@ func failures() []Failure {
 
 // TestGoldenFailures pins the stored form of failures.
 func TestGoldenFailures(t *testing.T) {
-	var got bytes.Buffer
+	var events []Event
 	for _, f := range failures() {
-		line, err := Append(nil, &ActivityFailed{Scheduled: 2, Failure: f})
-		if err != nil {
-			t.Fatal(err)
-		}
-		got.Write(append(line, '\n'))
+		events = append(events, &ActivityFailed{Scheduled: 2, Failure: f})
 	}
-	const file = "testdata/failures.jsonl"
-	if *update {
-		if err := os.WriteFile(file, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got.Bytes(), want) {
-		t.Errorf("encoding changed:\n%s\nwant\n%s", got.Bytes(), want)
-	}
-	for i, line := range bytes.Split(bytes.TrimSpace(want), []byte("\n")) {
-		ev, err := Decode(line)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !reflect.DeepEqual(ev, &ActivityFailed{Scheduled: 2, Failure: failures()[i]}) {
-			t.Errorf("line %d decodes to %+v", i+1, ev)
-		}
-	}
+	pinned(t, "testdata/failures.jsonl", events)
 }
 
 func TestFailureTree(t *testing.T) {

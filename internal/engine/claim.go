@@ -3,6 +3,7 @@ package engine
 import (
 	"container/heap"
 	"context"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -97,7 +98,8 @@ func (s *session) fetchInstances() {
 			s.logUnlessEnded("fetch of instances failed", err)
 			return // the next pulse kicks again
 		}
-		s.orch.noteUrgency(len(items) >= room, req.Ranks, s.levelsOfInstances(items))
+		s.orch.noteUrgency(len(items) >= room, req.Ranks,
+			levelsOf(s.e.serves(), items, func(item *provider.OrchestrationItem) provider.ClassID { return item.Class }))
 		for i := range items {
 			s.grant(&items[i])
 		}
@@ -215,22 +217,14 @@ func (s *session) works() bool { return len(s.e.serves().work.classes) > 0 }
 
 // noteWork keeps what a claim of work says of the queue.
 func (s *session) noteWork(items []provider.WorkItem, full bool, ranks []int16) {
-	s.work.noteUrgency(full, ranks, func(yield func(int8) bool) {
-		levels := s.e.serves().levels
-		for i := range items {
-			if !yield(levels[items[i].Class]) {
-				return
-			}
-		}
-	})
+	s.work.noteUrgency(full, ranks, levelsOf(s.e.serves(), items, func(item *provider.WorkItem) provider.ClassID { return item.Class }))
 }
 
-// levelsOfInstances are the priorities of granted instances.
-func (s *session) levelsOfInstances(items []provider.OrchestrationItem) func(yield func(int8) bool) {
+// levelsOf are the priorities of claimed items.
+func levelsOf[T any](served *served, items []T, class func(*T) provider.ClassID) iter.Seq[int8] {
 	return func(yield func(int8) bool) {
-		levels := s.e.serves().levels
 		for i := range items {
-			if !yield(levels[items[i].Class]) {
+			if !yield(served.levels[class(&items[i])]) {
 				return
 			}
 		}

@@ -3,6 +3,8 @@ package engine
 import (
 	"cmp"
 	"context"
+	"iter"
+	"maps"
 	"math"
 	"slices"
 	"sync"
@@ -27,7 +29,7 @@ type lanes struct {
 	ranks   []int16 // as a claim wants them; nil while all are of one priority
 }
 
-// lanesOf sorts nothing: a claim does not mind the order of classes, and the pulse tells the store only of changes.
+// lanesOf makes lanes of classes with their priorities.
 func lanesOf(classes []provider.ClassID, levels map[provider.ClassID]int8) lanes {
 	l := lanes{classes: classes}
 	if !slices.ContainsFunc(classes, func(id provider.ClassID) bool { return levels[id] != levels[classes[0]] }) {
@@ -58,7 +60,7 @@ func (r *registry) init() {
 // serves is what this process runs now.
 func (e *Engine) serves() *served { return e.registry.now.Load() }
 
-// register resolves the classes of the registered functions.
+// register has the engine run functions, under the classes that they have in the store.
 func (e *Engine) register(ctx context.Context, orchestrations []Orchestration, activities []Activity) error {
 	r := &e.registry
 	var classes []provider.Class
@@ -84,16 +86,8 @@ func (e *Engine) register(ctx context.Context, orchestrations []Orchestration, a
 		}
 	}
 	r.mu.Unlock()
-	ids, err := e.classes.resolve(ctx, e, classes)
-	if err != nil {
-		return err
-	}
-	known := make([]provider.KnownClass, len(ids))
-	for i, id := range ids {
-		known[i] = provider.KnownClass{ID: id, Class: classes[i]}
-	}
-	e.learn(known)
-	return nil
+	_, err := e.classes.resolve(ctx, e, classes) // which learns them
+	return err
 }
 
 // learn takes notice of classes that exist in the store: what is registered here is run from now on in these priorities, too.
@@ -119,22 +113,15 @@ func (e *Engine) learn(classes []provider.KnownClass) {
 	}
 	news := len(next.levels) > 0
 	if news {
-		copyNew(next.orchestrations, old.orchestrations)
-		copyNew(next.activities, old.activities)
-		copyNew(next.levels, old.levels)
+		maps.Copy(next.orchestrations, old.orchestrations)
+		maps.Copy(next.activities, old.activities)
+		maps.Copy(next.levels, old.levels)
 		e.serve(&next)
 	}
 	r.mu.Unlock()
 	if s := e.current(); news && s != nil {
 		s.orch.kick()
 		s.work.kick()
-	}
-}
-
-// copyNew adds to into what from has.
-func copyNew[V any](into, from map[provider.ClassID]V) {
-	for id, v := range from {
-		into[id] = v
 	}
 }
 
@@ -229,7 +216,7 @@ const noneUrgent = math.MinInt8
 
 // noteUrgency keeps what a claim says of the queue: if it was full and by rank, there may be more of the least urgent that it
 // brought.
-func (c *claimer) noteUrgency(full bool, ranks []int16, levels func(yield func(int8) bool)) {
+func (c *claimer) noteUrgency(full bool, ranks []int16, levels iter.Seq[int8]) {
 	if !full || ranks == nil {
 		c.urgent.Store(noneUrgent)
 		c.passedOver.Store(0)

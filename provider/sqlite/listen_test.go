@@ -53,7 +53,10 @@ func closeAtEnd(t *testing.T, p *sqlite.Provider) *sqlite.Provider {
 }
 
 // TestNotifications checks all kinds of notification within one Provider and between two.
-func TestNotifications(t *testing.T) {
+func TestNotifications(t *testing.T) { onPairs(t, notifications) }
+
+// onPairs tests between a handle and itself, or another one.
+func onPairs(t *testing.T, test func(t *testing.T, near, far *sqlite.Provider, name string)) {
 	path := filepath.Join(t.TempDir(), "pawl.db")
 	memory := closeAtEnd(t, open(t, sqlite.Memory, nil))
 	file, other := closeAtEnd(t, open(t, path, nil)), closeAtEnd(t, open(t, path, nil))
@@ -63,7 +66,7 @@ func TestNotifications(t *testing.T) {
 		"two handles":  {other, file},
 		"the opposite": {file, other},
 	} {
-		t.Run(name, func(t *testing.T) { notifications(t, pair[0], pair[1], name) })
+		t.Run(name, func(t *testing.T) { test(t, pair[0], pair[1], name) })
 	}
 }
 
@@ -109,19 +112,7 @@ func notifications(t *testing.T, near, far *sqlite.Provider, id string) {
 }
 
 // TestNotificationsFromOutside checks what others are told of custom statuses, suspensions and terminations.
-func TestNotificationsFromOutside(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "pawl.db")
-	memory := closeAtEnd(t, open(t, sqlite.Memory, nil))
-	file, other := closeAtEnd(t, open(t, path, nil)), closeAtEnd(t, open(t, path, nil))
-	for name, pair := range map[string][2]*sqlite.Provider{
-		"memory":       {memory, memory},
-		"one handle":   {file, file},
-		"two handles":  {other, file},
-		"the opposite": {file, other},
-	} {
-		t.Run(name, func(t *testing.T) { notificationsFromOutside(t, pair[0], pair[1], name) })
-	}
-}
+func TestNotificationsFromOutside(t *testing.T) { onPairs(t, notificationsFromOutside) }
 
 func notificationsFromOutside(t *testing.T, near, far *sqlite.Provider, id string) {
 	worker := provider.NewWorkerID()
